@@ -1,0 +1,276 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"log/slog"
+	"time"
+)
+
+// Config says where a device's home is and how its store is opened.
+type Config struct {
+	// Home is the directory that holds the store, its lock and its socket. It
+	// is created with mode 0700 by Register.
+	Home string
+	// Unlock opens the store. A client that reaches a running owner process
+	// through its socket needs none.
+	Unlock Unlock
+	// Log receives operational messages; nil discards them. Nothing secret and
+	// nobody's name is logged.
+	Log *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Unlock is what opens the sealed store: a passphrase (Argon2id) or a key file
+// of 32 random bytes. Exactly one is set.
+type Unlock struct {
+	Passphrase []byte
+	KeyFile    string
+}
+
+// RegisterRequest is what a new account needs.
+type RegisterRequest struct {
+	// Name is the user name, or user@host[:port]; the host may be left out when
+	// Invite carries it.
+	Name string
+	// Invite is an invite link pawl://…; empty for a server that is open, whose
+	// certificate must then verify by the system's roots.
+	Invite string
+	// DeviceName is shown to one's own devices and to peers; may be empty.
+	DeviceName string
+}
+
+// Account is this device's account.
+type Account struct {
+	Address    string
+	Device     string // 16 hexadecimal digits
+	DeviceName string
+	Server     string // host[:port]
+	CreatedAt  time.Time
+	Identity   string // account key fingerprint, printable
+}
+
+// Direction tells own messages from others'.
+type Direction string
+
+// Directions.
+const (
+	In  Direction = "in"
+	Out Direction = "out"
+)
+
+// Kind is what a message is.
+type Kind string
+
+// Kinds. A message of a kind this version does not know is kept with
+// KindUnknown.
+const (
+	KindText    Kind = "text"
+	KindUnknown Kind = "unknown"
+	// KindUndecryptable is a tombstone: a message came that could not be
+	// opened; Cause says why.
+	KindUndecryptable Kind = "undecryptable"
+	// KindNotice is something the person must see about the conversation,
+	// such as a changed identity; Notice says which.
+	KindNotice Kind = "notice"
+)
+
+// Notices.
+const (
+	NoticeIdentityChanged = "identity_changed"
+	NoticeSessionReset    = "session_reset"
+)
+
+// Status is how far an own message has come, or whether another's was read.
+type Status string
+
+// Statuses. Each is a separate claim; none implies a later one.
+const (
+	StatusSending   Status = "sending"  // durable here, not yet at the server
+	StatusAccepted  Status = "accepted" // durable at the server
+	StatusDelivered Status = "delivered"
+	StatusRead      Status = "read"
+	StatusFailed    Status = "failed"   // Cause says why
+	StatusReceived  Status = "received" // incoming
+)
+
+// Message is one entry of a conversation.
+type Message struct {
+	ID           string // 26 characters of base32, chosen by the sender
+	Conversation string // the peer's address
+	From         string
+	FromDevice   string
+	To           string
+	Direction    Direction
+	Kind         Kind
+	Text         string
+	Subject      string
+	ReplyTo      string // ID of another message
+	Notice       string // KindNotice only
+	Cause        string // why it failed or cannot be opened: a stable word
+	SentAt       time.Time
+	ReceivedAt   time.Time // zero for own messages
+	ExpiresAt    time.Time // zero when it has no lifetime
+	Status       Status
+	PerDevice    map[string]Status // own messages: recipient device id → status
+}
+
+// SendOptions shape one message.
+type SendOptions struct {
+	// ID makes Send idempotent: the same ID is sent once. Empty draws one.
+	ID      string
+	Subject string
+	ReplyTo string
+	// TTL is how long the server keeps the message for the recipient; zero is
+	// the server's default.
+	TTL time.Duration
+	// NoWait returns as soon as the message is durable in the outbox.
+	NoWait bool
+	// Refresh asks the server for the recipient's device list even when one is
+	// already known and fresh.
+	Refresh bool
+}
+
+// Conversation is one line of the list of conversations.
+type Conversation struct {
+	Peer   string
+	Alias  string
+	Trust  Trust
+	Unread int
+	Last   Message
+}
+
+// Trust is what is known about a contact's identity.
+type Trust string
+
+// Trust levels.
+const (
+	TrustFirstUse Trust = "first_use" // pinned when first seen
+	TrustVerified Trust = "verified"  // safety number compared
+	TrustChanged  Trust = "changed"   // another account key was seen: sending stops
+)
+
+// Device is one device of a contact's signed list.
+type Device struct {
+	ID      string
+	Name    string
+	Revoked bool
+	AddedAt time.Time
+}
+
+// Contact is a person whose identity is pinned.
+type Contact struct {
+	Address   string
+	Alias     string
+	Trust     Trust
+	Identity  string // fingerprint of the pinned account key
+	Pending   string // fingerprint of the new account key when Trust is changed
+	FirstSeen time.Time
+	Devices   []Device
+}
+
+// SafetyNumber is what two people compare.
+type SafetyNumber struct {
+	Peer   string
+	Digits string // 60 digits, no spaces
+	QR     string // text for a QR code
+	Trust  Trust
+}
+
+// StatusReport is what pawl status shows.
+type StatusReport struct {
+	Account      Account
+	Role         string // "owner" or "attached"
+	OwnerPID     int
+	Connected    bool
+	LastError    string // why the server is not connected, in words
+	LastContact  time.Time
+	ClockOffset  time.Duration // server's clock minus ours; zero when unknown
+	Outbox       int
+	Undelivered  int // incoming messages not yet taken by the default consumer
+	OneTimeLeft  int // one-time prekeys at the server, the smaller of both kinds
+	SignedPrekey time.Time
+	Sessions     int
+	SkippedKeys  int
+	Warnings     []string
+}
+
+// Errors, one for each thing a caller does differently. Returned errors wrap
+// them and say more.
+var (
+	ErrNotRegistered    = errors.New("there is no account in this home")
+	ErrAlreadyHere      = errors.New("this home already has an account")
+	ErrNameTaken        = errors.New("that name is taken")
+	ErrWrongPassphrase  = errors.New("the passphrase or key file does not open this store")
+	ErrLocked           = errors.New("the store needs a passphrase or key file")
+	ErrStoreDamaged     = errors.New("the store is damaged")
+	ErrDiskFull         = errors.New("there is no space left on the disk")
+	ErrUnreachable      = errors.New("the server cannot be reached")
+	ErrServerIdentity   = errors.New("the server does not have the key that was pinned")
+	ErrRefused          = errors.New("the server refused")
+	ErrInvite           = errors.New("the invite is not valid")
+	ErrUnknownRecipient = errors.New("there is nobody of that name")
+	ErrIdentityChanged  = errors.New("the identity of this contact has changed")
+	ErrRateLimited      = errors.New("the server asks to slow down")
+	ErrMailboxFull      = errors.New("the recipient's mailbox is full")
+	ErrTooLong          = errors.New("the text is too long")
+	ErrInvalidText      = errors.New("the text is not valid UTF-8")
+	ErrRevoked          = errors.New("this device is no longer part of the account")
+	ErrClock            = errors.New("this machine's clock is too far from the server's")
+	ErrNotFound         = errors.New("there is no such message")
+)
+
+// AmbiguousError lists the people a word could mean.
+type AmbiguousError struct {
+	Word       string
+	Candidates []string
+}
+
+func (e *AmbiguousError) Error() string { return "that could be more than one person" }
+
+// API is what a program can do with an account. *Client implements it, in the
+// owner process directly and in others through the owner's socket.
+type API interface {
+	Account() Account
+	Close() error
+
+	// Send seals text for the recipient (address, alias, bare name or "me"),
+	// makes it durable and, unless NoWait, waits until the server has it. When
+	// the server cannot be reached the message stays queued: the returned
+	// message has StatusSending and the error wraps ErrUnreachable.
+	Send(ctx context.Context, to, text string, o SendOptions) (Message, error)
+	// Sync connects, takes everything that waits at the server, and sends what
+	// waits here.
+	Sync(ctx context.Context) error
+	// Receive returns up to limit incoming messages that the named consumer
+	// has not acknowledged, oldest first; Ack acknowledges them.
+	Receive(ctx context.Context, consumer string, limit int) ([]Message, error)
+	Ack(ctx context.Context, consumer string, ids ...string) error
+	// Follow yields incoming messages for ever, each acknowledged for the
+	// consumer when the loop body returns to it, until ctx ends or the body
+	// breaks. It stays connected and reconnects by itself.
+	Follow(ctx context.Context, consumer string) iter.Seq2[Message, error]
+
+	Conversations(ctx context.Context) ([]Conversation, error)
+	// History returns the newest limit messages with the peer, oldest first;
+	// before, when not empty, is the ID to page back from.
+	History(ctx context.Context, with string, limit int, before string) ([]Message, error)
+	Message(ctx context.Context, id string) (Message, error)
+
+	Resolve(ctx context.Context, word string) (string, error)
+	Contacts(ctx context.Context) ([]Contact, error)
+	// Contact returns a contact; an unknown address is asked of the server and
+	// pinned.
+	Contact(ctx context.Context, who string) (Contact, error)
+	SetAlias(ctx context.Context, who, alias string) error
+	RemoveContact(ctx context.Context, who string) error
+	SafetyNumber(ctx context.Context, who string) (SafetyNumber, error)
+	// Confirm marks the contact's present identity as verified, and accepts a
+	// changed one; Untrust takes that back.
+	Confirm(ctx context.Context, who string) error
+	Untrust(ctx context.Context, who string) error
+
+	Status(ctx context.Context) (StatusReport, error)
+}
