@@ -12,13 +12,12 @@ import (
 // ErrMalformed says that a body is not what its operation calls for.
 var ErrMalformed = errors.New("relay: malformed body")
 
-// checked is what every body decoded from the wire is held to beside its
-// encoding.
-type checked interface{ check() error }
+// Message is a body of this protocol: what it is held to beside its encoding.
+type Message interface{ check() error }
 
 // Decode decodes a body of at most MaxPacket bytes into m, a pointer to one of
 // the message types below, strictly: canonical encoding, lengths and ranges.
-func Decode(body []byte, m checked) error {
+func Decode(body []byte, m Message) error {
 	if codec.Unmarshal(body, MaxPacket, m) != nil {
 		return ErrMalformed
 	}
