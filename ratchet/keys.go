@@ -77,8 +77,8 @@ func (r *rootKey) advance(shared *[kdf.Size]byte) (next rootKey, b branch) {
 
 // step takes the message key of the next number out of the chain.
 func (c *chainKey) step() messageKey {
-	k := kdf.HMAC((*[kdf.Size]byte)(c), []byte{byteMessageKey})
-	c.pass()
+	k, next := kdf.Pair((*[kdf.Size]byte)(c), byteMessageKey, byteChainKey)
+	*c = next
 	return k
 }
 

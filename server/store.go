@@ -37,6 +37,8 @@ var (
 	ErrFull = errors.New("the mailbox is full")
 	// ErrRemoved: the device was removed and never receives again.
 	ErrRemoved = errors.New("the device was removed")
+	// ErrInvalid: the argument breaks a rule of its type; a mistake of the caller.
+	ErrInvalid = errors.New("the argument is not valid")
 	// ErrTooLarge: a record, key or envelope is over its limit (limits.go).
 	ErrTooLarge = errors.New("the value is over its limit")
 	// ErrBusy: too much is waiting already; try again a little later.
