@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// cites finds R-XXX-nn in comments and R_XXX_nn in names.
+// cites finds R-AAA-nn in comments and R_AAA_nn in names.
 var cites = regexp.MustCompile(`\bR-[A-Z0-9]{3}-[0-9]{2,3}\b|(?:\b|_|[a-z])R_[A-Z0-9]{3}_[0-9]{2,3}`)
 
-// span finds R-XXX-nn to R-XXX-mm written with an ellipsis or a dash, which
+// span finds R-AAA-nn to R-AAA-mm written with an ellipsis or a dash, which
 // would hide what lies between.
 var span = regexp.MustCompile(`R-[A-Z0-9]{3}-[0-9]{2,3}\s*(\.\.+|…|–|to -)\s*(R-|[0-9])`)
 

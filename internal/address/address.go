@@ -146,7 +146,7 @@ func dnsName(s string) (string, error) {
 		}
 		for _, c := range []byte(label) {
 			if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-				return "", fmt.Errorf("%w: the host has a character other than letters, digits, - and .", ErrAddress)
+				return "", fmt.Errorf("%w: the host has a character other than letters, digits, hyphens and dots", ErrAddress)
 			}
 		}
 	}
