@@ -29,7 +29,7 @@ func Later() map[string]string {
 	}
 }
 
-// Core is the protocol: values in, values out.
+// Core is the protocol: values in, values out (R-THR-02).
 func Core() []string {
 	return []string{
 		"./x3dh", "./ratchet", "./prekeys", "./groups",
@@ -60,6 +60,8 @@ func Bans() []Ban {
 			Why: "randomness comes from crypto/rand only"},
 		{From: core, To: []string{"encoding/json", "encoding/gob", "encoding/xml", "text/template", "html/template"}, Direct: true,
 			Why: "there is one encoding, internal/codec; reflective ones copy secrets about"},
+		{From: []string{"./ratchet", "./internal/content"}, To: []string{"crypto/ed25519", "crypto/ecdsa", "crypto/rsa", "github.com/cloudflare/circl/sign/..."},
+			Why: "a message is authenticated, never signed: what protects messages has no signature algorithm at hand (R-THR-04)"},
 		{From: server, To: readers(),
 			Why: "the server is blind: nothing that can open a message may be linked into it, not even through another package"},
 		{From: []string{"./internal/relay"}, To: append(readers(), server...),
@@ -78,6 +80,25 @@ func Bans() []Ban {
 			Why: "main only calls cli"},
 		{From: []string{".", "./cli", "./client", "./server/...", "./x3dh", "./ratchet", "./prekeys", "./groups"}, To: []string{"./spec/...", "./internal/policy", "testing", "pgregory.net/...", "github.com/rogpeppe/..."},
 			Why: "the specification's tools and test libraries stay out of the product"},
+	}
+}
+
+// Mention says that files of From do not use some names of a package that
+// they may import for other names.
+type Mention struct {
+	From    []string
+	Package string
+	Names   []string
+	Why     string
+}
+
+// Mentions is the policy about single names.
+func Mentions() []Mention {
+	return []Mention{
+		{From: Core(), Package: "time", Names: []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+			Why: "the protocol core has no clock: take now as an argument"},
+		{From: []string{"./x3dh", "./ratchet", "./internal/session", "./internal/content"}, Package: "crypto/ed25519", Names: []string{"PrivateKey", "Sign", "GenerateKey", "NewKeyFromSeed"},
+			Why: "long-term keys sign prekeys and device lists, never messages: no signing key comes here (R-THR-04)"},
 	}
 }
 

@@ -54,7 +54,7 @@ func load(t *testing.T) Graph {
 	return g
 }
 
-// R-THR-01
+// TestImportsFollowThePlan applies the plan to the build (R-THR-01, R-THR-02, R-THR-04).
 func TestImportsFollowThePlan(t *testing.T) {
 	g := load(t)
 	for _, v := range g.Check(Bans()) {
@@ -211,15 +211,14 @@ func sources(t *testing.T, visit func(name string, b []byte)) {
 	}
 }
 
+// TestSourceFiles applies the rules to the tree (R-THR-02, R-THR-03, R-THR-04).
 func TestSourceFiles(t *testing.T) {
-	core := Core()
 	used := map[string]bool{}
 	sources(t, func(name string, b []byte) {
 		used[name] = true
 		var problems []string
 		if strings.HasSuffix(name, ".go") {
-			dir := Module + "/" + filepath.ToSlash(filepath.Dir(name))
-			problems = CheckGo(name, b, matches(core, dir))
+			problems = CheckGo(name, b)
 		}
 		if !bytes.ContainsRune(b, 0) && !strings.Contains(name, "testdata/fuzz/") {
 			problems = append(problems, CheckText(name, b)...)
@@ -240,28 +239,31 @@ func TestSourceFiles(t *testing.T) {
 func TestSourceChecksFindFaults(t *testing.T) {
 	const head = "package x\n\nimport (\n\t\"time\"\n\tclock \"time\"\n\t\"testing\"\n)\n\n"
 	for _, c := range []struct {
-		name, src string
-		core      bool
-		want      string
+		name, src, want string
 	}{
-		{"a/x_test.go", head + "func f() { time.Sleep(1) }", false, "line 9: a test sleeps"},
-		{"a/x_test.go", head + "func f() { clock.Sleep(1) }", false, "a test sleeps"},
-		{"a/x.go", head + "func f() { time.Sleep(1) }", false, ""},
-		{"a/x.go", head + "func f() { clock.Now() }", true, "reads the clock"},
-		{"a/x.go", head + "func f() { time.Unix(1, 2) }", true, ""},
-		{"a/x.go", head + "func f() { time.Now() }", false, ""},
-		{"a/x_test.go", head + "func f(t *testing.T) { t.Skip() }", false, "skips itself"},
-		{"a/x_test.go", head + "func f(b *testing.B) { b.Skipf(\"\") }", false, "skips itself"},
-		{"a/x_test.go", head + "func f(t *testing.T) { t.Skipped(); s.Skip() }", false, ""},
-		{"a/x.go", "package x\nimport \"unsafe\"\nvar _ unsafe.Pointer", false, "plain Go"},
-		{"a/x.go", "package x\nimport \"C\"\n", false, "plain Go"},
-		{"a/x.go", "package x\n" + strings.Repeat("//\n", MaxLines), false, "second idea"},
-		{"a/utils.go", "package x", false, "says nothing"},
-		{"a/helpers_test.go", "package x", false, "says nothing"},
-		{"a/x.go", "package common", false, "says nothing"},
-		{"a/x.go", "package", false, "does not parse"},
+		{"a/x_test.go", head + "func f() { time.Sleep(1) }", "line 9: a test sleeps"},
+		{"a/x_test.go", head + "func f() { clock.Sleep(1) }", "a test sleeps"},
+		{"a/x.go", head + "func f() { time.Sleep(1) }", ""},
+		{"ratchet/x.go", head + "func f() { clock.Now() }", "has no clock"},
+		{"ratchet/x_test.go", head + "func f() { clock.Now() }", ""},
+		{"internal/codec/x.go", head + "func f() { time.Since(t) }", "has no clock"},
+		{"ratchet/x.go", head + "func f() { time.Unix(1, 2) }", ""},
+		{"x3dh/x.go", "package x\nimport \"crypto/ed25519\"\nvar k ed25519.PublicKey", ""},
+		{"x3dh/x.go", "package x\nimport \"crypto/ed25519\"\nvar k ed25519.PrivateKey", "no signing key"},
+		{"prekeys/x.go", "package x\nimport \"crypto/ed25519\"\nvar k ed25519.PrivateKey", ""},
+		{"a/x.go", head + "func f() { time.Now() }", ""},
+		{"a/x_test.go", head + "func f(t *testing.T) { t.Skip() }", "skips itself"},
+		{"a/x_test.go", head + "func f(b *testing.B) { b.Skipf(\"\") }", "skips itself"},
+		{"a/x_test.go", head + "func f(t *testing.T) { t.Skipped(); s.Skip() }", ""},
+		{"a/x.go", "package x\nimport \"unsafe\"\nvar _ unsafe.Pointer", "plain Go"},
+		{"a/x.go", "package x\nimport \"C\"\n", "plain Go"},
+		{"a/x.go", "package x\n" + strings.Repeat("//\n", MaxLines), "second idea"},
+		{"a/utils.go", "package x", "says nothing"},
+		{"a/helpers_test.go", "package x", "says nothing"},
+		{"a/x.go", "package common", "says nothing"},
+		{"a/x.go", "package", "does not parse"},
 	} {
-		got := strings.Join(CheckGo(c.name, []byte(c.src), c.core), "\n")
+		got := strings.Join(CheckGo(c.name, []byte(c.src)), "\n")
 		if (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q: want %q, got %q", c.name, c.src, c.want, got)
 		}

@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,18 +24,15 @@ func LongFiles() Exceptions { return Exceptions{} }
 // Skips lists the tests that may skip themselves.
 func Skips() Exceptions { return Exceptions{} }
 
-// Unsafe lists the product files that may import unsafe.
+// Unsafe lists the product files that may import unsafe (R-THR-03).
 func Unsafe() Exceptions { return Exceptions{} }
 
 // vague names say nothing about what is inside.
 var vague = regexp.MustCompile(`^(utils?|common|helpers?|types|base|misc|shared)$`)
 
-// clocks are the functions of package time that read or follow the clock.
-var clocks = regexp.MustCompile(`^(Now|Since|Until|Sleep|After|AfterFunc|Tick|NewTimer|NewTicker)$`)
-
 // CheckGo returns what is wrong with one Go file. name is its path from the
-// module's root; core says that it belongs to the protocol core.
-func CheckGo(name string, src []byte, core bool) []string {
+// module's root.
+func CheckGo(name string, src []byte) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, name+": "+fmt.Sprintf(format, args...)) }
 	fset := token.NewFileSet()
@@ -75,10 +73,15 @@ func CheckGo(name string, src []byte, core bool) []string {
 		switch {
 		case imports[x.Name] == "time" && test && sel.Sel.Name == "Sleep":
 			say("line %d: a test sleeps: wait for a condition, or use testing/synctest", line)
-		case imports[x.Name] == "time" && core && !test && clocks.MatchString(sel.Sel.Name):
-			say("line %d: the protocol core reads the clock: take now as an argument", line)
 		case test && imports[x.Name] == "" && strings.HasPrefix(sel.Sel.Name, "Skip") && isTB(x.Name, sel.Sel.Name) && Skips()[name] == "":
 			say("line %d: a test skips itself: give the reason in source.go, or let it run", line)
+		}
+		if !test {
+			for _, m := range Mentions() {
+				if imports[x.Name] == m.Package && slices.Contains(m.Names, sel.Sel.Name) && matches(m.From, Module+"/"+path.Dir(name)) {
+					say("line %d: %s.%s: %s", line, x.Name, sel.Sel.Name, m.Why)
+				}
+			}
 		}
 		return true
 	})
