@@ -105,6 +105,10 @@ func Host(s string) (string, error) {
 		} else {
 			host = strings.TrimSuffix(s[1:], "]")
 		}
+		// Brackets are for IPv6 addresses and come in pairs.
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() || !strings.Contains(s, "]") {
+			return "", fmt.Errorf("%w: the host is malformed", ErrAddress)
+		}
 	case strings.Count(s, ":") == 1:
 		host, port, _ = strings.Cut(s, ":")
 		if port == "" {
