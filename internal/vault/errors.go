@@ -78,6 +78,16 @@ func classify(step string, err error) error {
 	}
 }
 
+// notOurs is classify for the first look at a file: the database's general
+// error means there that it cannot make sense of the file, or that the
+// header's table is missing.
+func notOurs(step string, err error) error {
+	if code, ok := codeOf(err); ok && code == lib.SQLITE_ERROR {
+		return fmt.Errorf("%s: %w", step, ErrDamaged)
+	}
+	return classify(step, err)
+}
+
 // diskFailed reports an error after which it is unknown what reached the disk.
 func diskFailed(err error) bool {
 	code, ok := codeOf(err)
