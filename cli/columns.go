@@ -82,3 +82,24 @@ func table(limit int, rows [][]string) string {
 	}
 	return b.String()
 }
+
+// wrap sets prose in lines of at most n columns. Lines that begin with a space
+// are kept as they are, and so are empty ones, which part paragraphs.
+func wrap(s string, n int) string {
+	var out []string
+	flowing := false
+	for line := range strings.SplitSeq(s, "\n") {
+		if line == "" || line[0] == ' ' {
+			out, flowing = append(out, line), false
+			continue
+		}
+		for word := range strings.FieldsSeq(line) {
+			if last := len(out) - 1; flowing && columns(out[last])+1+columns(word) <= n {
+				out[last] += " " + word
+				continue
+			}
+			out, flowing = append(out, word), true
+		}
+	}
+	return strings.Join(out, "\n")
+}

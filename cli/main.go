@@ -13,14 +13,17 @@ import (
 )
 
 // Main runs the program in the process it was started in.
-func Main(args []string) int {
+func Main(args []string) int { return RunProcess(System(), args) }
+
+// RunProcess is Run for a whole process: it takes over the signals.
+func RunProcess(env *Env, args []string) int {
 	// A write to a closed pipe is to be an error that is handled, not a death.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	// The second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
-	return Run(ctx, System(), args)
+	return Run(ctx, env, args)
 }
 
 // System is the environment of this process.

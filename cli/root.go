@@ -132,10 +132,18 @@ machine in a few seconds.`,
 			c.Example = "  pawl completion bash > /etc/bash_completion.d/pawl\n  pawl completion zsh > \"${fpath[1]}/_pawl\"\n  pawl completion fish | source"
 		}
 	}
+	eachCommand(root, func(c *cobra.Command) { c.Long = wrap(c.Long, 78) })
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpTemplate(helpTemplate)
 	root.SetFlagErrorFunc(a.flagError)
 	return root
+}
+
+func eachCommand(c *cobra.Command, do func(*cobra.Command)) {
+	do(c)
+	for _, child := range c.Commands() {
+		eachCommand(child, do)
+	}
 }
 
 // run makes a cobra function of a command's own code.
