@@ -113,6 +113,19 @@ func (k *PrivateKey) Decapsulate(ciphertext []byte) (secret [SecretSize]byte, er
 	return secret, nil
 }
 
+// DecapsulateWithPublic is Decapsulate and Public with one expansion of the
+// seed, for a receiver that binds its own encapsulation key.
+func (k *PrivateKey) DecapsulateWithPublic(ciphertext []byte) (secret [SecretSize]byte, public PublicKey, err error) {
+	if len(ciphertext) != CiphertextSize {
+		return secret, PublicKey{}, ErrCiphertext
+	}
+	pub, priv := mlkem1024.NewKeyFromSeed(k.seed[:])
+	priv.DecapsulateTo(secret[:], ciphertext)
+	b := make([]byte, PublicKeySize)
+	pub.Pack(b)
+	return secret, PublicKey{k: pub, b: b}, nil
+}
+
 // Seed returns the 64-byte seed, for sealed storage only.
 func (k *PrivateKey) Seed() [SeedSize]byte { return k.seed }
 
