@@ -48,11 +48,11 @@ type Engine struct {
 	Register func(context.Context, client.Config, client.RegisterRequest) (client.API, error)
 	Open     func(context.Context, client.Config) (client.API, error)
 	Serve    func(ServeConfig) (Server, error)
-	// Examine reads a home as a thief with the passphrase would.
+	// Examine opens a copy of a home as a thief with the passphrase would.
 	Examine func(client.Config) (Examination, error)
-	// Forge makes another text of the same length pass for one that was sent,
-	// from recorded envelopes alone.
-	Forge func(envelopes [][]byte, oldText, newText string) (Forgery, error)
+	// Forge makes a message that was never sent out of one that was, from what
+	// went over the wire and what the two devices publish.
+	Forge func(ForgeRequest) (Forgery, error)
 }
 
 // Server is a running relay.
@@ -89,18 +89,31 @@ type TappedRow struct {
 	Body   []byte // the opaque envelope
 }
 
-// Examination is a home opened by a thief: it tries what the keys in it open.
+// Examination is a home in the hands of a thief: it tries what its keys open.
 type Examination interface {
-	// TryOpen returns nil when some key in the home opens the envelope.
-	TryOpen(envelope []byte) error
+	// TryOpen returns the text of an envelope, and whether any key in the home
+	// opens it at all.
+	TryOpen(ctx context.Context, envelope []byte) (text string, opens bool, err error)
+	Close() error
 }
 
-// Forgery is a message nobody sent, and the proof that it passes.
+// ForgeRequest names the message to forge. Of the recorded envelopes, the
+// first that a disclosed key verifies is changed.
+type ForgeRequest struct {
+	Envelopes        [][]byte
+	First, Second    client.Config // the homes of who wrote first and who answered: only their public keys are read
+	OldText, NewText string        // of equal length
+}
+
+// Forgery is a message nobody sent.
 type Forgery struct {
-	Original []byte // the recorded envelope that was changed
-	Forged   []byte // verifies under the same disclosed key
-	Seed     []byte // the disclosed seed it was made with
+	Original []byte // the recorded envelope
+	Forged   []byte // the same with the new text
+	Seed     []byte // the disclosed value that made it possible
+	// Verifies checks an envelope under the disclosed key exactly as the
+	// receiver of the original did.
+	Verifies func(envelope []byte) bool
 }
 
-// dark reports whether an environment variable is set at all to something.
+// isSet reports whether an environment variable is set to something.
 func (e *Env) isSet(name string) bool { return e.Getenv(name) != "" }
