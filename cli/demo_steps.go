@@ -265,7 +265,9 @@ func (w *demoWorld) stepForge(ctx context.Context, s *shown) error {
 	for _, row := range w.tap.all() {
 		recorded = append(recorded, row.Body)
 	}
-	f, err := w.env.Engine.Forge(ForgeRequest{Envelopes: recorded, First: w.alice.config, Second: w.bob.config, OldText: w.missed, NewText: newText})
+	public := w.bob.config
+	public.Home = w.stolen
+	f, err := w.env.Engine.Forge(ctx, ForgeRequest{Envelopes: recorded, Home: public, OldText: w.missed, NewText: newText})
 	if err != nil {
 		return err
 	}

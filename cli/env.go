@@ -52,7 +52,7 @@ type Engine struct {
 	Examine func(client.Config) (Examination, error)
 	// Forge makes a message that was never sent out of one that was, from what
 	// went over the wire and what the two devices publish.
-	Forge func(ForgeRequest) (Forgery, error)
+	Forge func(context.Context, ForgeRequest) (Forgery, error)
 }
 
 // Server is a running relay.
@@ -100,9 +100,11 @@ type Examination interface {
 // ForgeRequest names the message to forge. Of the recorded envelopes, the
 // first that a disclosed key verifies is changed.
 type ForgeRequest struct {
-	Envelopes        [][]byte
-	First, Second    client.Config // the homes of who wrote first and who answered: only their public keys are read
-	OldText, NewText string        // of equal length
+	Envelopes [][]byte
+	// Home is a copy of a home that knows both devices. Only their public keys
+	// are read; anybody could ask the server for them.
+	Home             client.Config
+	OldText, NewText string // of equal length
 }
 
 // Forgery is a message nobody sent.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/pawl-chat/pawl/client"
+	"github.com/pawl-chat/pawl/server"
 )
 
 // Exit codes (R-CLI-02). Scripts depend on them; they never change meaning.
@@ -76,6 +78,11 @@ func classes() []class {
 		{client.ErrClock, "clock", exitUnexpected, true, "set this machine's clock, for example by NTP"},
 		{client.ErrRefused, "refused", exitUnexpected, false, "the server's operator can say why"},
 		{client.ErrUnreachable, "server_unreachable", exitUnreachable, true, "check the network and that the server runs; `pawl status` says when it was last reached"},
+		{server.ErrInUse, "in_use", exitUnexpected, true, "another `pawl serve` runs on that directory"},
+		{server.ErrDamaged, "store_damaged", exitUnexpected, false, "leave the directory as it is and copy it before anything else"},
+		{server.ErrNewer, "store_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},
+		{server.ErrDiskFull, "disk_full", exitUnexpected, true, "make room and start again"},
+		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -102,5 +101,3 @@ func interruptible[T any](ctx context.Context, read func() (T, error)) (T, error
 		return zero, ctx.Err()
 	}
 }
-
-var errUnready = errors.New("this build has no engine")
