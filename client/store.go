@@ -148,7 +148,15 @@ type consumerRecord struct {
 	Acked int64 `cbor:"1,keyasint"` // order of the last acknowledged message
 }
 
-func consumerKey(name string) []byte { return []byte("consumer/" + name) }
+// defaultConsumer is who receives when nobody is named.
+const defaultConsumer = "default"
+
+func consumerKey(name string) []byte {
+	if name == "" {
+		name = defaultConsumer
+	}
+	return []byte("consumer/" + name)
+}
 
 // derivedID is the ID under which a received message is kept: the sender's, or,
 // when another message already has it, one bound to the sender, so that nobody
