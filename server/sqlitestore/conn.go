@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -74,6 +75,7 @@ type stmt struct {
 	row  []driver.Value
 }
 
+// prepare compiles one statement whose parameters are ?1 to at most ?9.
 func (c *conn) prepare(sql string, columns int) (*stmt, error) {
 	s, err := c.c.Prepare(sql)
 	if err != nil {
@@ -88,9 +90,8 @@ func (c *conn) prepare(sql string, columns int) (*stmt, error) {
 	}); !ok {
 		return nil, errors.New("sqlitestore: the driver cannot prepare")
 	}
-	p.args = make([]driver.NamedValue, s.NumInput())
-	for i := range p.args {
-		p.args[i].Ordinal = i + 1
+	for n := 1; strings.Contains(sql, "?"+strconv.Itoa(n)); n++ {
+		p.args = append(p.args, driver.NamedValue{Ordinal: n})
 	}
 	return p, nil
 }
