@@ -23,6 +23,8 @@ const (
 	MaxBundle = 16 << 10
 	// MaxChain is how many entries a device list may grow to.
 	MaxChain = 1024
+	// MaxChainBytes bounds a device list's entries together.
+	MaxChainBytes = 900 << 10
 	// MaxPage is how many bytes of entries or messages one frame carries,
 	// unless a single one is longer.
 	MaxPage = 512 << 10

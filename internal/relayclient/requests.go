@@ -14,6 +14,7 @@ import (
 // nobody of that name.
 func (c *Conn) Account(ctx context.Context, user string) ([][]byte, error) {
 	var entries [][]byte
+	size := 0
 	for {
 		var page relay.AccountResult
 		req := relay.AccountRequest{User: user, From: uint64(len(entries)) + 1}
@@ -21,7 +22,10 @@ func (c *Conn) Account(ctx context.Context, user string) ([][]byte, error) {
 			return nil, err
 		}
 		entries = append(entries, page.Entries...)
-		if len(entries) > relay.MaxChain || (len(entries) == 0 && !page.More) {
+		for _, e := range page.Entries {
+			size += len(e)
+		}
+		if size > relay.MaxChainBytes || len(entries) > relay.MaxChain || (len(entries) == 0 && !page.More) {
 			return nil, ErrProtocol
 		}
 		if !page.More {
@@ -93,4 +97,13 @@ func (c *Conn) Ack(ctx context.Context, seqs []uint64) error {
 		seqs = seqs[n:]
 	}
 	return nil
+}
+
+// MailboxEnd returns the sequence number of the last message that this
+// device's mailbox was given: when it has been delivered, so has everything
+// that was accepted before the call.
+func (c *Conn) MailboxEnd(ctx context.Context) (uint64, error) {
+	var r relay.MailboxEndResult
+	err := c.call(ctx, relay.OpMailboxEnd, nil, &r)
+	return r.Seq, err
 }
