@@ -243,6 +243,13 @@ func transcript(a, b *Party, i *Initial, spk, opk PublicKey, kpk kem.PublicKey) 
 	return [32]byte(h.Sum(buf[:0]))
 }
 
+// AssociatedData is what every message of a session between two devices is
+// bound to. It is made of public identities only, so that anybody can verify,
+// and forge, messages whose MAC keys are disclosed.
+func AssociatedData(initiator, responder Party) [32]byte {
+	return associatedData(&initiator, &responder)
+}
+
 // associatedData binds both identities, initiator first, into every message of
 // the session (R-X3D-04).
 func associatedData(a, b *Party) [32]byte {

@@ -1,0 +1,15 @@
+package session
+
+import "time"
+
+// Bounds of spec/limits.md, section session.
+const (
+	// MaxArchived sessions are kept beside the active one for each pair of
+	// devices, for messages still under way.
+	MaxArchived = 10
+	// UnansweredFor is how long a session that never received anything lives.
+	UnansweredFor = 30 * 24 * time.Hour
+	// IdleFor is how long a session may rest before it is wiped with a
+	// farewell that discloses its MAC keys.
+	IdleFor = 14 * 24 * time.Hour
+)
