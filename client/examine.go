@@ -231,3 +231,9 @@ func paddedLength(text string) int {
 	}
 	return len(c.Encode())
 }
+
+// DisclosedIn counts the MAC seeds that a recorded envelope discloses.
+func DisclosedIn(envelope []byte) int {
+	_, w, _ := onWire(envelope)
+	return len(w.Disclosed)
+}

@@ -286,23 +286,24 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 		delete(e.waiters, string(r.ID))
 		e.mu.Unlock()
 	}()
+	// The outcome may have come before the waiter was there.
+	if done := e.isSettled(r.ID); done || e.written(ctx, &m) {
+		if done {
+			m.advance(StatusAccepted)
+		}
+		return m, nil
+	}
 	if _, err := e.connected(ctx); err != nil {
 		return m, err
 	}
 	wake(e.flushKick)
 	select {
 	case got := <-result:
-		if got.status != "" {
-			m.Status = got.status
-			for d := range m.PerDevice {
-				m.PerDevice[d] = got.status
-			}
+		if len(m.PerDevice) == 0 {
+			e.written(ctx, &m) // sealed late: now the devices are known
 		}
-		if len(m.PerDevice) == 0 || got.err != nil {
-			if again, err := e.Message(ctx, m.ID); err == nil && got.status != "" {
-				again.Status = got.status
-				m = again
-			}
+		if got.status != "" {
+			m.advance(got.status)
 		}
 		return m, got.err
 	case <-ctx.Done():
@@ -310,6 +311,25 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	case <-e.life.Done():
 		return m, errClosed
 	}
+}
+
+// advance sets the status of a message and all its devices.
+func (m *Message) advance(s Status) {
+	m.Status = s
+	for d := range m.PerDevice {
+		m.PerDevice[d] = s
+	}
+}
+
+// written reads the message as it is written down and reports whether it is
+// decided.
+func (e *engine) written(ctx context.Context, m *Message) bool {
+	again, err := e.Message(ctx, m.ID)
+	if err != nil {
+		return false
+	}
+	*m = again
+	return m.Status != StatusSending
 }
 
 // activeDevices names the devices of a list that receive.

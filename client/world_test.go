@@ -17,14 +17,15 @@ type world struct {
 	server *server.Server
 	stores server.Stores
 	invite string
+	dir    string // the server's key
 	stop   func()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	m := memstore.New()
-	w := &world{t: t, stores: server.Stores{Directory: m, Mailbox: m, Wake: m}}
-	w.serve(server.Config{Stores: w.stores, Listen: "127.0.0.1:0", Dir: t.TempDir()})
+	w := &world{t: t, dir: t.TempDir(), stores: server.Stores{Directory: m, Mailbox: m, Wake: m}}
+	w.serve(server.Config{Stores: w.stores, Listen: "127.0.0.1:0", Dir: w.dir})
 	return w
 }
 

@@ -4,12 +4,13 @@ package policy
 // lines only, so dependencies run one way.
 func Layers() [][]string {
 	return [][]string{
-		{"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf"},
+		{"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/home"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
 		{"./prekeys", "./groups", "./internal/content", "./internal/relay"},
-		{"./internal/session", "./internal/relayclient", "./server"},
-		{"./server/..."},
+		{"./internal/session", "./internal/relay/link"},
+		{"./internal/relayclient", "./server"},
+		{"./server/memstore", "./server/sqlitestore", "./server/storetest"},
 		{"./internal/vault"},
 		{"./internal/owner"},
 		{"./client"},

@@ -38,7 +38,10 @@ func dsn(path, query string) string {
 // conn is one connection, used by one goroutine at a time. It stands directly
 // on the driver: database/sql would add a lock, a pool and several allocations
 // to every statement of a batch.
-type conn struct{ c driver.Conn }
+type conn struct {
+	c     driver.Conn
+	stmts []driver.Stmt
+}
 
 func connect(path, query string) (*conn, error) {
 	connector, err := sqlite.NewConnector(dsn(path, query))
@@ -49,10 +52,18 @@ func connect(path, query string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c}, nil
+	return &conn{c: c}, nil
 }
 
-func (c *conn) Close() error { return c.c.Close() }
+// Close finalizes the statements first: with one left, SQLite would keep the
+// files open behind our back.
+func (c *conn) Close() error {
+	var errs []error
+	for _, s := range c.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.c.Close())...)
+}
 
 // run executes SQL without arguments, several statements if need be.
 func (c *conn) run(sql string) error {
@@ -81,6 +92,7 @@ func (c *conn) prepare(sql string, columns int) (*stmt, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.stmts = append(c.stmts, s)
 	p := &stmt{row: make([]driver.Value, columns)}
 	var ok bool
 	if p.s, ok = s.(interface {
