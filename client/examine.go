@@ -13,7 +13,7 @@ import (
 )
 
 // Examination is a thief's view of a home: a copy of the store, unlocked, and
-// every key in it. It changes nothing and reaches no network.
+// every key in it (R-CLT-15). It changes nothing and reaches no network.
 type Examination struct {
 	e *engine
 }

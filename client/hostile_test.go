@@ -73,9 +73,9 @@ func newHostileWorld(t *testing.T) (*world, *tap) {
 	return w, box
 }
 
-// TestR_CLI_04_ReplayedDeliveries: a server that delivers everything three
+// TestR_CLT_04_ReplayedDeliveries: a server that delivers everything three
 // times, also much later, shows nothing twice.
-func TestR_CLI_04_ReplayedDeliveries(t *testing.T) {
+func TestR_CLT_04_ReplayedDeliveries(t *testing.T) {
 	w, box := newHostileWorld(t)
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
 	n := byte(0)
@@ -116,9 +116,9 @@ func TestR_CLI_04_ReplayedDeliveries(t *testing.T) {
 	}
 }
 
-// TestR_CLI_05_Tampered: an altered message leaves a tombstone that says so and
+// TestR_CLT_05_Tampered: an altered message leaves a tombstone that says so and
 // does not disturb the conversation; the true one still opens afterwards.
-func TestR_CLI_05_Tampered(t *testing.T) {
+func TestR_CLT_05_Tampered(t *testing.T) {
 	w, box := newHostileWorld(t)
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
 	send(t, alice, "bob", "one")
@@ -148,9 +148,9 @@ func TestR_CLI_05_Tampered(t *testing.T) {
 	}
 }
 
-// TestR_CLI_05_TombstonesBounded: a server that makes up messages cannot fill a
+// TestR_CLT_05_TombstonesBounded: a server that makes up messages cannot fill a
 // conversation.
-func TestR_CLI_05_TombstonesBounded(t *testing.T) {
+func TestR_CLT_05_TombstonesBounded(t *testing.T) {
 	w, box := newHostileWorld(t)
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
 	send(t, alice, "bob", "one")
@@ -212,10 +212,10 @@ func (s *swapped) UpdateAccount(ctx context.Context, c server.Change) (server.Ve
 	return s.now(c.User).UpdateAccount(ctx, c)
 }
 
-// TestR_CLI_07_IdentityChanged: another account key in the place of a pinned
+// TestR_CLT_07_IdentityChanged, R-CLT-08: another account key in the place of a pinned
 // one stops sending, is shown, and holds what comes from it until the person
 // has decided.
-func TestR_CLI_07_IdentityChanged(t *testing.T) {
+func TestR_CLT_07_IdentityChanged(t *testing.T) {
 	m, impostors := memstore.New(), memstore.New()
 	dir := &swapped{Directory: m}
 	w := &world{t: t, dir: t.TempDir(), stores: server.Stores{Directory: dir, Mailbox: m, Wake: m}}
@@ -275,9 +275,9 @@ func TestR_CLI_07_IdentityChanged(t *testing.T) {
 	}
 }
 
-// TestR_CLI_06_Pin: a server with another key than the invite's is refused,
+// TestR_CLT_06_Pin: a server with another key than the invite's is refused,
 // before anything is said to it.
-func TestR_CLI_06_Pin(t *testing.T) {
+func TestR_CLT_06_Pin(t *testing.T) {
 	w := newWorld(t)
 	alice := w.join(config(t, "alice"), "alice")
 	addr := w.server.Addr()
@@ -297,8 +297,8 @@ func TestR_CLI_06_Pin(t *testing.T) {
 	}
 }
 
-// TestR_CLI_09_Registration: refusals leave a home that can be used again.
-func TestR_CLI_09_Registration(t *testing.T) {
+// TestR_CLT_09_Registration: refusals leave a home that can be used again.
+func TestR_CLT_09_Registration(t *testing.T) {
 	w := newWorld(t)
 	w.join(config(t, "alice"), "alice")
 	home := config(t, "bob")
@@ -332,8 +332,8 @@ func TestR_CLI_09_Registration(t *testing.T) {
 	}
 }
 
-// TestR_CLI_11_Clock: with a clock hours off nothing is sent and nothing lost.
-func TestR_CLI_11_Clock(t *testing.T) {
+// TestR_CLT_11_Clock: with a clock hours off nothing is sent and nothing lost.
+func TestR_CLT_11_Clock(t *testing.T) {
 	w := newWorld(t)
 	home := config(t, "alice")
 	alice, bob := w.join(home, "alice"), w.join(config(t, "bob"), "bob")
@@ -353,9 +353,9 @@ func TestR_CLI_11_Clock(t *testing.T) {
 	until(t, "both are there", func() bool { return slices.Equal(peek(t, bob), []string{"one", "two"}) })
 }
 
-// TestR_CLI_12_LogsNameNobody: a log at the most talkative level holds no name,
+// TestR_CLT_12_LogsNameNobody: a log at the most talkative level holds no name,
 // address, text or key.
-func TestR_CLI_12_LogsNameNobody(t *testing.T) {
+func TestR_CLT_12_LogsNameNobody(t *testing.T) {
 	w, box := newHostileWorld(t)
 	var log lockedBuffer
 	home := config(t, "alice")

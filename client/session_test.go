@@ -18,8 +18,8 @@ import (
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
-// TestR_CLI_13_Restarts: every state survives closing and opening again.
-func TestR_CLI_13_Restarts(t *testing.T) {
+// TestR_CLT_13_Restarts: every state survives closing and opening again.
+func TestR_CLT_13_Restarts(t *testing.T) {
 	w := newWorld(t)
 	homes := []client.Config{config(t, "alice"), config(t, "bob")}
 	names := []string{"alice", "bob"}
@@ -43,10 +43,10 @@ func TestR_CLI_13_Restarts(t *testing.T) {
 	}
 }
 
-// TestR_CLI_14_Heartbeat: in a one-sided conversation with a contact the
+// TestR_CLT_14_Heartbeat: in a one-sided conversation with a contact the
 // receiver's device moves the ratchet on by itself, and the sender's next
 // messages make it disclose what is spent. A stranger gets no sign of life.
-func TestR_CLI_14_Heartbeat(t *testing.T) {
+func TestR_CLT_14_Heartbeat(t *testing.T) {
 	w, box := newHostileWorld(t)
 	alice, bob, carol := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob"), w.join(config(t, "carol"), "carol")
 	send(t, bob, "alice", "hello")
@@ -86,10 +86,10 @@ func disclosed(t *testing.T, box *tap) (n int) {
 	return n
 }
 
-// TestR_CLI_14_Idle: a session that rested two weeks is wiped on both sides
+// TestR_CLT_14_Idle: a session that rested two weeks is wiped on both sides
 // with a farewell that discloses its MAC keys, and talking goes on in a new
 // one.
-func TestR_CLI_14_Idle(t *testing.T) {
+func TestR_CLT_14_Idle(t *testing.T) {
 	w, box := newHostileWorld(t)
 	var days atomic.Int64
 	now := func() time.Time { return time.Now().Add(time.Duration(days.Load()) * 24 * time.Hour) }
@@ -133,10 +133,10 @@ func TestR_CLI_14_Idle(t *testing.T) {
 	}
 }
 
-// TestR_CLI_15_Thief: whoever copies a home and knows its passphrase opens none
+// TestR_CLT_15_ThiefAndForger: whoever copies a home and knows its passphrase opens none
 // of the recorded messages that had been received before, and forges a
 // message with a disclosed key that its true verifier cannot tell apart.
-func TestR_CLI_15_ThiefAndForger(t *testing.T) {
+func TestR_CLT_15_ThiefAndForger(t *testing.T) {
 	w, box := newHostileWorld(t)
 	bobHome := config(t, "bob")
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(bobHome, "bob")
@@ -197,8 +197,8 @@ func TestR_CLI_15_ThiefAndForger(t *testing.T) {
 	}
 }
 
-// TestR_CLI_16_People: aliases, bare names and ambiguity.
-func TestR_CLI_16_People(t *testing.T) {
+// TestR_CLT_16_People: aliases, bare names and ambiguity.
+func TestR_CLT_16_People(t *testing.T) {
 	w := newWorld(t)
 	alice := w.join(config(t, "alice"), "alice")
 	for _, n := range []string{"bob", "carol"} {
@@ -234,8 +234,8 @@ func TestR_CLI_16_People(t *testing.T) {
 	}
 }
 
-// TestR_CLI_16_History pages back through a conversation.
-func TestR_CLI_16_History(t *testing.T) {
+// TestR_CLT_16_History pages back through a conversation.
+func TestR_CLT_16_History(t *testing.T) {
 	w := newWorld(t)
 	home := config(t, "alice")
 	alice := w.join(home, "alice")
