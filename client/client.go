@@ -112,7 +112,7 @@ func newAccount(addr address.Address, target relayclient.Target, deviceName stri
 	return r, up, private, nil
 }
 
-// enroll registers the account of a home that this process owns (R-CLI-09).
+// enroll registers the account of a home that this process owns (R-CLT-09).
 // Keys are durable before the server hears of them, and a registration that
 // was cut short is taken up again with the same keys. After a clear refusal the
 // account is forgotten, so that another attempt starts afresh.

@@ -114,7 +114,8 @@ func (e *engine) connectLoop() {
 	}
 }
 
-// dial connects, logs in and checks the clocks.
+// dial connects, logs in and checks the clocks. The pin is enforced below
+// (R-CLT-06).
 func (e *engine) dial() (*link, error) {
 	ctx, cancel := context.WithTimeout(e.life, 20*time.Second)
 	defer cancel()
@@ -130,7 +131,7 @@ func (e *engine) dial() (*link, error) {
 	e.mu.Lock()
 	e.offset = offset
 	e.mu.Unlock()
-	if offset.Abs() > ClockTolerance {
+	if offset.Abs() > ClockTolerance { // R-CLT-11
 		conn.Close()
 		return nil, ErrClock
 	}
@@ -165,7 +166,7 @@ func relayError(err error) error {
 	return err
 }
 
-// reason is an error in words that name nobody.
+// reason is an error in words that name nobody (R-CLT-12).
 func reason(err error) string {
 	for _, known := range []error{
 		ErrUnreachable, ErrServerIdentity, ErrRevoked, ErrClock, ErrDiskFull, ErrStoreDamaged, ErrRateLimited,

@@ -83,7 +83,7 @@ func readPerson(tx *vault.Tx, addr string) (*person, error) {
 // lookup asks the server for a person's device list, verifies it against what
 // is pinned, pins it when it is the first, and returns the contact as it now
 // stands. A list under another account key, a fork or a rollback never
-// replaces what is pinned (R-CLI-07).
+// replaces what is pinned (R-CLT-07).
 func (e *engine) lookup(ctx context.Context, l *link, addr address.Address) (*person, error) {
 	defer e.contactMu.lock(addr.String())()
 	if addr.Host() != e.self.address.Host() {
@@ -93,8 +93,12 @@ func (e *engine) lookup(ctx context.Context, l *link, addr address.Address) (*pe
 	if err != nil {
 		return nil, relayError(err)
 	}
-	if len(entries) > MaxChain {
-		return nil, fmt.Errorf("%w: too many device list entries", ErrRefused)
+	size := 0
+	for _, entry := range entries {
+		size += len(entry)
+	}
+	if len(entries) > MaxChain || size > MaxChainBytes {
+		return nil, fmt.Errorf("%w: the device list is too long", ErrRefused)
 	}
 	list, err := devicelist.VerifyChain(entries)
 	if err != nil {
@@ -187,7 +191,7 @@ func (e *engine) findPerson(ctx context.Context, word string) (*person, error) {
 }
 
 // resolve finds whom a word means: a whole address, an alias, the name of a
-// contact, "me", or a bare name on this account's own server.
+// contact, "me", or a bare name on this account's own server (R-CLT-16).
 func (e *engine) resolve(ctx context.Context, word string) (address.Address, error) {
 	word = strings.TrimSpace(word)
 	if word == "me" {

@@ -13,9 +13,9 @@ import (
 	"github.com/pawl-chat/pawl/server"
 )
 
-// TestR_CLI_01_CatchUp: what was accepted while a device was away is there,
+// TestR_CLT_01_CatchUp: what was accepted while a device was away is there,
 // once, when it comes back, also when its process was replaced meanwhile.
-func TestR_CLI_01_CatchUp(t *testing.T) {
+func TestR_CLT_01_CatchUp(t *testing.T) {
 	w := newWorld(t)
 	bobHome := config(t, "bob")
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(bobHome, "bob")
@@ -50,9 +50,9 @@ func open(t *testing.T, cfg client.Config) client.API {
 	return c
 }
 
-// TestR_CLI_02_ServerDown: a message for a server that is away stays queued,
+// TestR_CLT_02_ServerDown: a message for a server that is away stays queued,
 // its sender is told, and it leaves by itself later, in order.
-func TestR_CLI_02_ServerDown(t *testing.T) {
+func TestR_CLT_02_ServerDown(t *testing.T) {
 	w := newWorld(t)
 	aliceHome := config(t, "alice")
 	alice, bob := w.join(aliceHome, "alice"), w.join(config(t, "bob"), "bob")
@@ -104,9 +104,9 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-// TestR_CLI_02_FirstContactWhileDown: the very first message to somebody can
+// TestR_CLT_02_FirstContactWhileDown: the very first message to somebody can
 // be queued without the server and is sealed when it is back.
-func TestR_CLI_02_FirstContactWhileDown(t *testing.T) {
+func TestR_CLT_02_FirstContactWhileDown(t *testing.T) {
 	w := newWorld(t)
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
 	addr := w.server.Addr()
@@ -138,9 +138,9 @@ func peek(t *testing.T, c client.API) (texts []string) {
 	return texts
 }
 
-// TestR_CLI_03_RefusedInput: what cannot be sent is refused with a clear error
+// TestR_CLT_03_RefusedInput: what cannot be sent is refused with a clear error
 // and leaves nothing behind.
-func TestR_CLI_03_RefusedInput(t *testing.T) {
+func TestR_CLT_03_RefusedInput(t *testing.T) {
 	w := newWorld(t)
 	alice := w.join(config(t, "alice"), "alice")
 	w.join(config(t, "bob"), "bob")
@@ -168,8 +168,8 @@ func TestR_CLI_03_RefusedInput(t *testing.T) {
 	send(t, alice, "bob", strings.Repeat("ü", 32<<10)) // the longest
 }
 
-// TestR_CLI_02_Idempotent: a Send repeated under one ID is one message.
-func TestR_CLI_02_Idempotent(t *testing.T) {
+// TestR_CLT_02_Idempotent: a Send repeated under one ID is one message.
+func TestR_CLT_02_Idempotent(t *testing.T) {
 	w := newWorld(t)
 	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
 	m := send(t, alice, "bob", "once")
@@ -184,9 +184,9 @@ func TestR_CLI_02_Idempotent(t *testing.T) {
 	}
 }
 
-// TestR_OWN_ManyOnOneHome: processes that open one home at once all succeed,
+// TestR_CLT_10_ManyOnOneHome: processes that open one home at once all succeed,
 // and go on when the owner among them leaves.
-func TestR_CLI_10_ManyOnOneHome(t *testing.T) {
+func TestR_CLT_10_ManyOnOneHome(t *testing.T) {
 	w := newWorld(t)
 	home := config(t, "alice")
 	alice, bob := w.join(home, "alice"), w.join(config(t, "bob"), "bob")
@@ -221,9 +221,9 @@ func TestR_CLI_10_ManyOnOneHome(t *testing.T) {
 	}
 }
 
-// TestR_CLI_10_AttachedErrors: an attached process sees the same errors and
+// TestR_CLT_10_AttachedErrors: an attached process sees the same errors and
 // results as the owner.
-func TestR_CLI_10_AttachedErrors(t *testing.T) {
+func TestR_CLT_10_AttachedErrors(t *testing.T) {
 	w := newWorld(t)
 	home := config(t, "alice")
 	w.join(home, "alice")

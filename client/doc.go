@@ -10,7 +10,7 @@
 // What is durable when: Send returns after the sealed message and the next
 // ratchet state are committed in one transaction; received messages are
 // committed together with the state that opened them before the relay is told
-// to forget them (R-CLI-01, R-CLI-02).
+// to forget them (R-CLT-01, R-CLT-02).
 //
 // Not its concern: terminals and commands, and how a relay works inside.
 package client

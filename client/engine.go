@@ -123,7 +123,7 @@ func (e *engine) pair(tx *vault.Tx, k peerKey) (session.Pair, error) {
 }
 
 // remember keeps committed pairs at hand. The caller holds state, after the
-// commit.
+// commit: what is in memory is never ahead of the store (R-CLT-13).
 func (e *engine) remember(pairs map[peerKey]session.Pair) {
 	const atHand = 4096 // sessions re-read beyond that many peers
 	if len(e.pairs) > atHand {

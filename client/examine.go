@@ -13,7 +13,7 @@ import (
 )
 
 // Examination is a thief's view of a home: a copy of the store, unlocked, and
-// every key in it. It changes nothing and reaches no network.
+// every key in it (R-CLT-15). It changes nothing and reaches no network.
 type Examination struct {
 	e *engine
 }
@@ -230,4 +230,10 @@ func paddedLength(text string) int {
 		return -1
 	}
 	return len(c.Encode())
+}
+
+// DisclosedIn counts the MAC seeds that a recorded envelope discloses.
+func DisclosedIn(envelope []byte) int {
+	_, w, _ := onWire(envelope)
+	return len(w.Disclosed)
 }

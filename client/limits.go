@@ -13,6 +13,8 @@ const (
 	ReceiveBatch = 100
 	// MaxChain bounds the device-list entries of one contact.
 	MaxChain = 1024
+	// MaxChainBytes bounds the same in bytes: a contact's record holds two.
+	MaxChainBytes = 384 << 10
 	// MaxTombstones bounds the tombstones kept for a conversation; later
 	// undecryptable messages are counted in the log only.
 	MaxTombstones = 100

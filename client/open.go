@@ -226,7 +226,7 @@ func ask[Q, R any](ctx context.Context, p *owner.Peer, m method[Q, R], q Q) (R, 
 	return r.Result, r.Error.arrived()
 }
 
-// run does m here or at the owner, and again in a new role when the owner goes
+// run (R-CLT-10) does m here or at the owner, and again in a new role when the owner goes
 // away: every method may be repeated.
 func run[Q, R any](ctx context.Context, c *Client, m method[Q, R], q Q) (R, error) {
 	for {

@@ -21,8 +21,7 @@ func getMessage(tx *vault.Tx, id []byte) (m messageRecord, order int64, ok bool,
 	if err != nil || !ok {
 		return m, 0, false, err
 	}
-	m, err = decodeRecord[messageRecord](row.Value)
-	m.order = row.Order
+	m, err = decodeMessage(row)
 	return m, row.Order, err == nil, err
 }
 
@@ -266,7 +265,9 @@ func (e *engine) Message(ctx context.Context, id string) (m Message, err error) 
 		if err == nil && !ok {
 			err = ErrNotFound
 		}
-		m = r.message()
+		if err == nil {
+			m = r.message()
+		}
 		return err
 	})
 	return m, err

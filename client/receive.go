@@ -16,7 +16,7 @@ import (
 )
 
 // receiveLoop takes deliveries until the connection ends: commit first, then
-// acknowledge (R-CLI-01). An error of the store ends the connection; what was
+// acknowledge (R-CLT-01). An error of the store ends the connection; what was
 // not acknowledged comes again.
 func (e *engine) receiveLoop(l *link) {
 	defer close(l.failed)
@@ -208,7 +208,7 @@ func (w *work) finish() error {
 		if w.pairs[k].HeartbeatDue() {
 			if p, err := w.person(k.address); err != nil {
 				return err
-			} else if p != nil && p.record.Known { // never to strangers
+			} else if p != nil && p.record.Known { // never to strangers (R-CLT-14)
 				if err := w.heartbeat(k); err != nil {
 					return err
 				}
@@ -227,7 +227,7 @@ func (w *work) one(m *incoming) error {
 	}
 	seen := seenKey(m.body)
 	if _, ok, err := w.tx.Get(tableSeen, seen); err != nil || ok {
-		return err // delivered before (R-CLI-04)
+		return err // delivered before (R-CLT-04)
 	}
 	k := peerKey{m.env.From.String(), m.env.Device}
 	p, err := w.person(k.address)
@@ -316,7 +316,7 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 }
 
 // refused decides what an unopened message leaves behind: nothing for what is
-// known already, a tombstone with its cause otherwise (R-CLI-05).
+// known already, a tombstone with its cause otherwise (R-CLT-05).
 func (w *work) refused(m *incoming, k peerKey, err error) error {
 	cause := CauseForged
 	switch {
@@ -377,7 +377,7 @@ type countRecord struct {
 }
 
 // hold keeps an envelope of an identity that the person has not accepted yet
-// (R-CLI-08).
+// (R-CLT-08).
 func (w *work) hold(m *incoming, addr string) error {
 	n, err := w.tx.Count(tableHeld, []byte(addr))
 	if err != nil || n >= MaxHeld {

@@ -29,8 +29,8 @@ type accountRecord struct {
 	Pin        []byte   `cbor:"9,keyasint,omitempty"`
 	Created    int64    `cbor:"10,keyasint"`
 	Registered bool     `cbor:"11,keyasint"`
-	Chain      [][]byte `cbor:"12,keyasint"` // own device list
-	Upload     []byte   `cbor:"13,keyasint"` // first prekeys, until registered
+	Chain      [][]byte `cbor:"12,keyasint"`           // own device list
+	Upload     []byte   `cbor:"13,keyasint,omitempty"` // first prekeys, until registered
 }
 
 // self is the live form of accountRecord.

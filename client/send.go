@@ -13,7 +13,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
-// Send implements API (R-CLI-02): the message, the next session states and the
+// Send implements API (R-CLT-02): the message, the next session states and the
 // sealed envelopes are one transaction; only then does anything leave.
 func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Message, error) {
 	c, err := e.compose(text, o)
@@ -47,7 +47,7 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	return e.await(ctx, *r, o)
 }
 
-// compose checks what a person typed before anything is stored.
+// compose checks what a person typed before anything is stored (R-CLT-03).
 func (e *engine) compose(text string, o SendOptions) (content.Content, error) {
 	id := content.NewID()
 	var err error

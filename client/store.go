@@ -66,13 +66,21 @@ func scanMessages(tx *vault.Tx, conversation string, from, to int64, limit int, 
 		group = []byte(conversation)
 	}
 	return tx.Scan(tableMessage, group, from, to, limit, reverse, func(r vault.Row) error {
-		m, err := decodeRecord[messageRecord](r.Value)
+		m, err := decodeMessage(r)
 		if err != nil {
 			return err
 		}
-		m.order = r.Order
 		return fn(&m)
 	})
+}
+
+func decodeMessage(r vault.Row) (messageRecord, error) {
+	m, err := decodeRecord[messageRecord](r.Value)
+	if err == nil && len(m.ID) != len(content.ID{}) {
+		err = ErrStoreDamaged
+	}
+	m.order = r.Order
+	return m, err
 }
 
 func putOutbox(tx *vault.Tx, o *outboxRecord) error {

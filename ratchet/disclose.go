@@ -2,7 +2,7 @@ package ratchet
 
 import "slices"
 
-// Disclosure (R-RAT-17 to R-RAT-21).
+// Disclosure: R-RAT-17, R-RAT-18 and the proof that R-RAT-19 is enough.
 //
 // A chain's MAC seed may become public once its receiver can accept nothing
 // more under it. This file is the only place where a seed joins the list owed,

@@ -19,6 +19,18 @@ func VerifyDisclosed(seed [32]byte, number uint32, message, ad []byte) bool {
 	return kdf.Equal(tag[:], message[p.tag:])
 }
 
+// Locate finds the number of a message in the chain of seed by trying those
+// below limit: the header that says it is encrypted. It costs two HMACs a
+// number, one of them as long as the message.
+func Locate(seed [32]byte, message, ad []byte, limit uint32) (number uint32, ok bool) {
+	for n := range limit {
+		if VerifyDisclosed(seed, n, message, ad) {
+			return n, true
+		}
+	}
+	return 0, false
+}
+
 // Forge changes a message of a closed chain into another of the same length
 // that verifies as well (R-RAT-23): it flips the bits set in xor, as long as
 // the body, and makes the tag anew. The body is encrypted with a stream cipher,

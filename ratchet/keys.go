@@ -35,13 +35,23 @@ type (
 	macKey     [kdf.Size]byte // authenticates one message
 )
 
-// Secrets print a placeholder whatever the verb (R-RAT-27).
+// Secrets print a placeholder whatever the verb (R-RAT-27). The structs that
+// hold them need one too: fmt does not call methods of unexported fields.
 func (rootKey) Format(f fmt.State, _ rune)    { redacted(f) }
 func (chainKey) Format(f fmt.State, _ rune)   { redacted(f) }
 func (messageKey) Format(f fmt.State, _ rune) { redacted(f) }
 func (headerKey) Format(f fmt.State, _ rune)  { redacted(f) }
 func (macSeed) Format(f fmt.State, _ rune)    { redacted(f) }
 func (macKey) Format(f fmt.State, _ rune)     { redacted(f) }
+
+func (branch) Format(f fmt.State, _ rune)       { redacted(f) }
+func (headerCipher) Format(f fmt.State, _ rune) { redacted(f) }
+func (waiting) Format(f fmt.State, _ rune)      { redacted(f) }
+func (replying) Format(f fmt.State, _ rune)     { redacted(f) }
+func (sending) Format(f fmt.State, _ rune)      { redacted(f) }
+func (receiving) Format(f fmt.State, _ rune)    { redacted(f) }
+func (skippedKey) Format(f fmt.State, _ rune)   { redacted(f) }
+func (State) Format(f fmt.State, _ rune)        { redacted(f) }
 
 func redacted(f fmt.State) { io.WriteString(f, "ratchet(redacted)") }
 

@@ -162,7 +162,7 @@ func (s *State) openCurrent(in *incoming) (messageKey, error) {
 // openFollowing receives the first message of a new chain: it closes the open
 // one and takes a DH step (R-RAT-09).
 func (s *State) openFollowing(in *incoming) (messageKey, error) {
-	peer, err := dh.ParsePublic(in.header.key[:])
+	peer, err := dh.ParsePublic(in.header.key[:]) // R-RAT-26
 	if err != nil {
 		return messageKey{}, ErrBadKey
 	}
@@ -184,7 +184,7 @@ func (s *State) openFollowing(in *incoming) (messageKey, error) {
 	}
 	previous, n := in.header.previous, in.header.number
 	switch {
-	case previous < s.current.next:
+	case previous < s.current.next: // R-RAT-32
 		return messageKey{}, ErrRolledBack
 	case !s.Received() && previous != 0:
 		return messageKey{}, ErrRolledBack
@@ -216,7 +216,7 @@ func (s *State) openOlder(i int, in *incoming) (messageKey, error) {
 	if !in.authentic(&c.seed) {
 		return messageKey{}, ErrForged
 	}
-	if in.header.number >= c.next {
+	if in.header.number >= c.next { // R-RAT-32
 		return messageKey{}, ErrRolledBack
 	}
 	key, err := c.take(in.header.number, in.now)

@@ -7,7 +7,8 @@ import (
 	"github.com/pawl-chat/pawl/internal/dh"
 )
 
-// Position names a message within its session: the same on both sides.
+// Position names a message within its session: the same on both sides
+// (R-RAT-28).
 type Position struct {
 	Chain  uint64 // counts DH steps: the initiator's chains are odd
 	Number uint32 // within the chain, from 0
@@ -24,10 +25,10 @@ type Sealed struct {
 // what the peer passes to Open.
 //
 // Contract: Message must not leave the device before Next is durable. Both the
-// use of a key once and the safety of disclosure rest on that (see owe).
+// use of a key once and the safety of disclosure rest on that (R-RAT-19).
 func (s State) Seal(plaintext, ad []byte) (Sealed, error) {
 	var r randomness
-	rand.Read(r[:s.draws()])
+	rand.Read(r[:s.draws()]) // a new salt for each message (R-RAT-31)
 	return s.seal(plaintext, ad, &r)
 }
 
@@ -88,7 +89,7 @@ func (s *State) write(kind byte, plaintext, ad []byte, seeds [][32]byte, r *rand
 	var t *sending
 	switch now := s.turn.(type) {
 	case *sending:
-		if now.number == math.MaxUint32 {
+		if now.number == math.MaxUint32 { // R-RAT-30
 			return nil, Position{}, ErrExhausted
 		}
 		next := *now
@@ -100,7 +101,7 @@ func (s *State) write(kind byte, plaintext, ad []byte, seeds [][32]byte, r *rand
 		if err != nil {
 			return nil, Position{}, err
 		}
-	default:
+	default: // R-RAT-29
 		return nil, Position{}, ErrWaiting
 	}
 
@@ -118,6 +119,7 @@ func (s *State) write(kind byte, plaintext, ad []byte, seeds [][32]byte, r *rand
 	clear(key[:])
 
 	t.cipher.seal(m, &header{t.public, t.previous, t.number})
+	// Disclosed seeds are public, and under the tag (R-RAT-20).
 	m[countAt] = byte(len(seeds))
 	for i := range seeds {
 		copy(m[seedsAt+i*seedLen:], seeds[i][:])

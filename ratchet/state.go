@@ -1,11 +1,6 @@
 package ratchet
 
-import (
-	"fmt"
-	"io"
-
-	"github.com/pawl-chat/pawl/internal/dh"
-)
+import "github.com/pawl-chat/pawl/internal/dh"
 
 // State is one side of a conversation between two messages: a value, made by
 // Initiate, Respond or ParseRecord and replaced by the Next of each step. The
@@ -144,6 +139,3 @@ func (s State) SkippedCount() int {
 	}
 	return n
 }
-
-// Format prints a placeholder, whatever the verb.
-func (State) Format(f fmt.State, _ rune) { io.WriteString(f, "ratchet.State(redacted)") }

@@ -121,7 +121,8 @@ func (h *header) put(b []byte) {
 	binary.BigEndian.PutUint32(b[36:], h.number)
 }
 
-// seal encrypts h into its place in the message under construction.
+// seal encrypts h into its place in the message under construction
+// (R-RAT-10).
 func (c *headerCipher) seal(message []byte, h *header) {
 	in := message[sealedAt : sealedAt+headerLen]
 	h.put(in)

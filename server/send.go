@@ -15,8 +15,8 @@ const labelMessageID = "pawl/1 relay message id"
 // send stores envelopes for one recipient's devices, all or none, and returns
 // when they are durable (R-REL-14, R-REL-15).
 func (c *conn) send(body []byte) error {
-	var req relay.SendRequest
-	if err := relay.Decode(body, &req); err != nil {
+	req, err := relay.DecodeSend(body)
+	if err != nil {
 		return err
 	}
 	if req.TooLarge() {

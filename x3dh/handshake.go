@@ -67,6 +67,7 @@ func initiate(own *Own, offer *Offer, ek *PrivateKey, epk PublicKey, m *[32]byte
 	var in input
 	defer in.erase()
 	// DH(IKa, SPKb) ‖ DH(EKa, IKb) ‖ DH(EKa, SPKb) ‖ [DH(EKa, OPKb)] ‖ ss
+	// (R-X3D-01)
 	if err := in.agree(&own.IdentityKey, offer.signed.Key); err != nil {
 		return Started{}, err
 	}
@@ -129,11 +130,11 @@ func (i *Initial) Respond(own *Own, peer Party, keys *Keys) (Accepted, error) {
 	if samePlace(&own.Party, &peer) {
 		return Accepted{}, ErrSelf
 	}
-	if i.Identity != peer.Identity {
+	if i.Identity != peer.Identity { // R-X3D-06
 		return Accepted{}, ErrIdentity
 	}
 	// The kind is from our own record, never from the message: one that calls
-	// a last-resort key one-time would slip past the replay table (R-X3D-10).
+	// a last-resort key one-time would slip past the replay table (R-X3D-11).
 	if i.KEMKind != keys.KEMKind || (i.OneTimeID != 0) != (keys.OneTime != nil) {
 		return Accepted{}, ErrKeys
 	}
@@ -198,6 +199,7 @@ func (in *input) add(secret *[32]byte) {
 	in.n += copy(in.b[in.n:], secret[:])
 }
 
+// agree adds an agreement, or refuses one that is all zero (R-X3D-05).
 func (in *input) agree(k *PrivateKey, p PublicKey) error {
 	z, err := k.Shared(p)
 	if err != nil {

@@ -35,7 +35,7 @@ type Owner struct {
 	l        *net.UnixListener
 	place    *place
 	conns    map[*net.UnixConn]struct{}
-	ended    chan struct{}  // closed when stopping begins
+	ended    chan struct{} // closed when stopping begins
 	stop     sync.Once
 	running  sync.WaitGroup // requests
 	handling sync.WaitGroup // connections and the accept loop

@@ -18,9 +18,13 @@ type Frame struct {
 }
 
 const (
-	majorUint  = 0 << 5
-	majorBytes = 2 << 5
-	arrayOf3   = 4<<5 | 3
+	majorUint     = 0 << 5
+	majorNegative = 1 << 5
+	majorBytes    = 2 << 5
+	majorText     = 3 << 5
+	majorArray    = 4 << 5
+	majorMap      = 5 << 5
+	arrayOf3      = majorArray | 3
 )
 
 // AppendFrame appends f's encoding to dst.

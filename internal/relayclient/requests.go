@@ -66,7 +66,7 @@ func (c *Conn) TakeBundle(ctx context.Context, user string, device address.Devic
 // the same ids stores nothing twice. Result.Stale set means that nothing was
 // stored because the request does not fit the recipient's device list.
 func (c *Conn) Send(ctx context.Context, r relay.SendRequest) (relay.SendResult, error) {
-	err := c.call(ctx, relay.OpSend, codec.Marshal(r), nil)
+	err := c.call(ctx, relay.OpSend, r.Encode(), nil)
 	var refused *relay.Error
 	switch {
 	case err == nil:

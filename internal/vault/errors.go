@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 
 	"github.com/pawl-chat/pawl/internal/home"
@@ -62,11 +61,10 @@ func classify(step string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
+	code, ok := codeOf(err)
+	if !ok {
 		return fmt.Errorf("%s: %w", step, err)
 	}
-	code := se.Code()
 	switch {
 	case code&0xff == lib.SQLITE_FULL, code == lib.SQLITE_IOERR_SHMSIZE:
 		return fmt.Errorf("%s: %w", step, ErrDiskFull)
@@ -80,12 +78,27 @@ func classify(step string, err error) error {
 	}
 }
 
+// notOurs is classify for the first look at a file: the database's general
+// error means there that it cannot make sense of the file, or that the
+// header's table is missing.
+func notOurs(step string, err error) error {
+	if code, ok := codeOf(err); ok && code == lib.SQLITE_ERROR {
+		return fmt.Errorf("%s: %w", step, ErrDamaged)
+	}
+	return classify(step, err)
+}
+
 // diskFailed reports an error after which it is unknown what reached the disk.
 func diskFailed(err error) bool {
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
-		return false
+	code, ok := codeOf(err)
+	return ok && code&0xff == lib.SQLITE_IOERR && code != lib.SQLITE_IOERR_SHMSIZE
+}
+
+// codeOf returns the database's extended result code.
+func codeOf(err error) (int, bool) {
+	var coded interface{ Code() int } // *sqlite.Error
+	if !errors.As(err, &coded) {
+		return 0, false
 	}
-	code := se.Code()
-	return code&0xff == lib.SQLITE_IOERR && code != lib.SQLITE_IOERR_SHMSIZE
+	return coded.Code(), true
 }

@@ -2,7 +2,6 @@ package vault
 
 import (
 	"database/sql/driver"
-	"errors"
 	"strings"
 )
 
@@ -159,12 +158,11 @@ func readHeader(c *connection) ([]byte, error) {
 		b, _ = d[0].([]byte)
 		return nil
 	})
-	if err = classify("reading the header", err); err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrBusy) {
-		// A database without the header's table is not one of ours.
-		return nil, errors.Join(ErrDamaged, err)
+	if err != nil {
+		return nil, notOurs("reading the header", err)
 	}
-	if err == nil && b == nil {
-		err = ErrDamaged
+	if b == nil {
+		return nil, ErrDamaged
 	}
-	return b, err
+	return b, nil
 }

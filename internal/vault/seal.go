@@ -86,15 +86,21 @@ func rowAD(dst []byte, table string, key, group blind, order int64) []byte {
 // seal returns the row sealed for its place, in the memory of buf when it is
 // large enough.
 func (k *keys) seal(buf []byte, table string, kb, gb blind, r Row) []byte {
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	rand.Read(nonce[:])
+	return k.sealWith(buf, nonce, table, kb, gb, r)
+}
+
+// sealWith is seal with its nonce given.
+func (k *keys) sealWith(buf []byte, nonce [chacha20poly1305.NonceSizeX]byte, table string, kb, gb blind, r Row) []byte {
 	// R-VLT-03
 	size := sealedSize(len(r.Key), len(r.Group), len(r.Value))
 	if cap(buf) < size {
 		buf = make([]byte, size, size+size/4)
 	}
 	buf = buf[:size]
-	nonce := buf[:chacha20poly1305.NonceSizeX]
+	copy(buf, nonce[:])
 	plain := buf[chacha20poly1305.NonceSizeX : size-chacha20poly1305.Overhead]
-	rand.Read(nonce)
 	binary.BigEndian.PutUint16(plain[0:], uint16(len(r.Key)))
 	binary.BigEndian.PutUint16(plain[2:], uint16(len(r.Group)))
 	binary.BigEndian.PutUint32(plain[4:], uint32(len(r.Value)))
@@ -104,7 +110,7 @@ func (k *keys) seal(buf []byte, table string, kb, gb blind, r Row) []byte {
 	n += copy(plain[n:], r.Value)
 	clear(plain[n:])
 	var ad [128]byte
-	k.aead.Seal(plain[:0], nonce, plain, rowAD(ad[:0], table, kb, gb, r.Order))
+	k.aead.Seal(plain[:0], buf[:chacha20poly1305.NonceSizeX], plain, rowAD(ad[:0], table, kb, gb, r.Order))
 	return buf
 }
 
@@ -135,5 +141,5 @@ func (k *keys) open(sealed []byte, table string, kb, gb blind, order int64) (Row
 	return r, nil
 }
 
-// names checks that a row opened is the row asked for.
+// named reports whether a row opened is the row asked for.
 func (r *Row) named(key []byte) bool { return bytes.Equal(r.Key, key) }

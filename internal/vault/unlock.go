@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/secure/precis"
@@ -70,7 +71,7 @@ func prepare(u Unlock, create bool) (*secret, error) {
 		return readKeyFile(u.KeyFile)
 	case u.Passphrase != nil:
 		// R-VLT-07
-		if len(u.Passphrase) == 0 || len(u.Passphrase) > MaxPassphrase {
+		if len(u.Passphrase) == 0 || len(u.Passphrase) > MaxPassphrase || !utf8.Valid(u.Passphrase) {
 			return nil, ErrPassphrase
 		}
 		p, err := precis.OpaqueString.Bytes(u.Passphrase)

@@ -98,7 +98,7 @@ func open(path string, unlock Unlock, declared map[string]*sealed) (_ *Vault, er
 	}
 	c, err := connect(context.Background(), to)
 	if err != nil {
-		return nil, classify("opening the store", err)
+		return nil, notOurs("opening the store", err)
 	}
 	defer func() {
 		if err != nil {
@@ -265,7 +265,7 @@ func (v *Vault) write(ctx context.Context, lock sync.Locker, fn func(tx *Tx) err
 			after()
 		}
 		return nil
-	case errors.As(err, &end) && diskFailed(end.err):
+	case errors.As(err, &end) && end.commit && diskFailed(end.err):
 		// R-VLT-16
 		v.failed.Store(true)
 		return ErrFailed
@@ -277,8 +277,11 @@ func (v *Vault) write(ctx context.Context, lock sync.Locker, fn func(tx *Tx) err
 	}
 }
 
-// commitError marks an error of BEGIN, COMMIT or ROLLBACK itself.
-type commitError struct{ err error }
+// commitError marks an error of BEGIN or COMMIT itself.
+type commitError struct {
+	commit bool
+	err    error
+}
 
 func (e *commitError) Error() string { return e.err.Error() }
 func (e *commitError) Unwrap() error { return e.err }
@@ -287,7 +290,7 @@ func (e *commitError) Unwrap() error { return e.err }
 // transaction is rolled back.
 func update(c *connection, fn func() error) error {
 	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
-		return &commitError{err}
+		return &commitError{false, err}
 	}
 	done := false
 	defer func() {
@@ -299,7 +302,7 @@ func update(c *connection, fn func() error) error {
 		return err
 	}
 	if _, err := c.exec("COMMIT"); err != nil {
-		return &commitError{err}
+		return &commitError{true, err}
 	}
 	done = true
 	return nil

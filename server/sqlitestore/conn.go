@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -37,7 +38,10 @@ func dsn(path, query string) string {
 // conn is one connection, used by one goroutine at a time. It stands directly
 // on the driver: database/sql would add a lock, a pool and several allocations
 // to every statement of a batch.
-type conn struct{ c driver.Conn }
+type conn struct {
+	c     driver.Conn
+	stmts []driver.Stmt
+}
 
 func connect(path, query string) (*conn, error) {
 	connector, err := sqlite.NewConnector(dsn(path, query))
@@ -48,10 +52,18 @@ func connect(path, query string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{c}, nil
+	return &conn{c: c}, nil
 }
 
-func (c *conn) Close() error { return c.c.Close() }
+// Close finalizes the statements first: with one left, SQLite would keep the
+// files open behind our back.
+func (c *conn) Close() error {
+	var errs []error
+	for _, s := range c.stmts {
+		errs = append(errs, s.Close())
+	}
+	return errors.Join(append(errs, c.c.Close())...)
+}
 
 // run executes SQL without arguments, several statements if need be.
 func (c *conn) run(sql string) error {
@@ -74,11 +86,13 @@ type stmt struct {
 	row  []driver.Value
 }
 
+// prepare compiles one statement whose parameters are ?1 to at most ?9.
 func (c *conn) prepare(sql string, columns int) (*stmt, error) {
 	s, err := c.c.Prepare(sql)
 	if err != nil {
 		return nil, err
 	}
+	c.stmts = append(c.stmts, s)
 	p := &stmt{row: make([]driver.Value, columns)}
 	var ok bool
 	if p.s, ok = s.(interface {
@@ -88,9 +102,8 @@ func (c *conn) prepare(sql string, columns int) (*stmt, error) {
 	}); !ok {
 		return nil, errors.New("sqlitestore: the driver cannot prepare")
 	}
-	p.args = make([]driver.NamedValue, s.NumInput())
-	for i := range p.args {
-		p.args[i].Ordinal = i + 1
+	for n := 1; strings.Contains(sql, "?"+strconv.Itoa(n)); n++ {
+		p.args = append(p.args, driver.NamedValue{Ordinal: n})
 	}
 	return p, nil
 }

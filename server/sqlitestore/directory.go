@@ -61,14 +61,15 @@ func (s *Store) CreateAccount(ctx context.Context, r server.Registration) error 
 			return err
 		}
 		if r.Invite != nil {
-			row, found, err := w.invite.one(r.Invite[:])
+			i, err := inviteOf(w.invite, *r.Invite)
 			if err != nil {
 				return err
 			}
-			if !found || integer(row[1]) <= 0 || integer(row[0]) <= r.Now.UnixMilli() {
+			if i.Uses == 0 || i.Expires.UnixMilli() <= r.Now.UnixMilli() {
 				return server.ErrInvite
 			}
-			if _, err := w.useInvite.exec(r.Invite[:]); err != nil {
+			left := int64(i.Uses) - 1
+			if _, err := w.useInvite.exec(i.Hash[:], left, sumInvite(i.Hash[:], i.Expires.UnixMilli(), left)); err != nil {
 				return err
 			}
 		}
@@ -236,10 +237,25 @@ func (s *Store) CountOneTime(ctx context.Context, dev server.Device) (ec, kem in
 	return ec, kem, err
 }
 
+// inviteOf reads an invite.
+func inviteOf(st *stmt, h server.InviteHash) (i server.Invite, err error) {
+	row, found, err := st.one(h[:])
+	switch {
+	case err != nil:
+		return i, err
+	case !found:
+		return i, server.ErrInvite
+	case sumInvite(h[:], integer(row[0]), integer(row[1])) != integer(row[2]):
+		return i, errRow
+	}
+	return server.Invite{Hash: h, Expires: time.UnixMilli(integer(row[0])), Uses: uint32(integer(row[1]))}, nil
+}
+
 // PutInvite implements server.Directory.
 func (s *Store) PutInvite(ctx context.Context, i server.Invite) error {
 	return s.do(ctx, 0, func(w *writer) error {
-		_, err := w.putInvite.exec(i.Hash[:], i.Expires.UnixMilli(), int64(i.Uses))
+		expires, uses := i.Expires.UnixMilli(), int64(i.Uses)
+		_, err := w.putInvite.exec(i.Hash[:], expires, uses, sumInvite(i.Hash[:], expires, uses))
 		return err
 	})
 }
@@ -247,15 +263,8 @@ func (s *Store) PutInvite(ctx context.Context, i server.Invite) error {
 // Invite implements server.Directory.
 func (s *Store) Invite(ctx context.Context, h server.InviteHash) (i server.Invite, err error) {
 	err = s.read(ctx, func(r *reader) error {
-		row, found, err := r.invite.one(h[:])
-		if err != nil {
-			return err
-		}
-		if !found {
-			return server.ErrInvite
-		}
-		i = server.Invite{Hash: h, Expires: time.UnixMilli(integer(row[0])), Uses: uint32(integer(row[1]))}
-		return nil
+		i, err = inviteOf(r.invite, h)
+		return err
 	})
 	return i, err
 }

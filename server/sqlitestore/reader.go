@@ -8,8 +8,8 @@ import (
 
 // reader is one reading connection with its statements.
 type reader struct {
-	c                                        *conn
-	read, stat, count, account, invite, meta *stmt
+	c                                               *conn
+	read, stat, count, account, invite, meta, check *stmt
 }
 
 func newReader(path string) (*reader, error) {
@@ -24,7 +24,8 @@ func newReader(path string) (*reader, error) {
 		columns int
 	}{
 		{&r.read, sqlRead, 6}, {&r.stat, sqlStat, 3}, {&r.count, sqlCount, 2},
-		{&r.account, sqlAccountOf, 3}, {&r.invite, sqlInviteOf, 2}, {&r.meta, sqlMeta, 1},
+		{&r.account, sqlAccountOf, 3}, {&r.invite, sqlInviteOf, 3}, {&r.meta, sqlMeta, 1},
+		{&r.check, "PRAGMA integrity_check(1)", 1},
 	} {
 		if *p.to, err = c.prepare(p.sql, p.columns); err != nil {
 			c.Close()

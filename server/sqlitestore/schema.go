@@ -32,7 +32,8 @@ CREATE TABLE account (
 CREATE TABLE invite (
   hash BLOB PRIMARY KEY,
   expires INTEGER NOT NULL,
-  uses INTEGER NOT NULL
+  uses INTEGER NOT NULL,
+  sum INTEGER NOT NULL
 );
 
 CREATE TABLE device (
@@ -85,7 +86,7 @@ const (
 	sqlGeneration  = `UPDATE meta SET v = v + 1 WHERE k = 'generation'`
 	sqlFindDevice  = `SELECT num, removed FROM device WHERE user = ?1 AND id = ?2`
 	sqlAddDevice   = `INSERT INTO device (num, user, id) VALUES (?1, ?2, ?3)`
-	sqlLastDevice  = `SELECT coalesce(max(num), 0) FROM device`
+	sqlLast        = `SELECT (SELECT coalesce(max(num), 0) FROM device), (SELECT coalesce(max(seq), 0) FROM message)`
 	sqlLoad        = `SELECT count(*), coalesce(sum(length(body)), 0) FROM message WHERE dev = ?1 AND body IS NOT NULL`
 	sqlAppend      = `INSERT INTO message (seq, dev, id, at, due, sum, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (dev, id) DO NOTHING`
 	sqlSeqOf       = `SELECT seq FROM message WHERE dev = ?1 AND id = ?2`
@@ -98,9 +99,9 @@ const (
 	sqlHasAccount  = `SELECT 1 FROM account WHERE user = ?1`
 	sqlAddAccount  = `INSERT INTO account (user, version, record, sum) VALUES (?1, 1, ?2, ?3)`
 	sqlSetAccount  = `UPDATE account SET version = ?2, record = ?3, sum = ?4 WHERE user = ?1`
-	sqlInviteOf    = `SELECT expires, uses FROM invite WHERE hash = ?1`
-	sqlUseInvite   = `UPDATE invite SET uses = uses - 1 WHERE hash = ?1`
-	sqlPutInvite   = `INSERT INTO invite (hash, expires, uses) VALUES (?1, ?2, ?3) ON CONFLICT (hash) DO UPDATE SET expires = excluded.expires, uses = excluded.uses`
+	sqlInviteOf    = `SELECT expires, uses, sum FROM invite WHERE hash = ?1`
+	sqlUseInvite   = `UPDATE invite SET uses = ?2, sum = ?3 WHERE hash = ?1`
+	sqlPutInvite   = `INSERT INTO invite (hash, expires, uses, sum) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (hash) DO UPDATE SET expires = excluded.expires, uses = excluded.uses, sum = excluded.sum`
 	sqlDropInvites = `DELETE FROM invite WHERE expires <= ?1`
 	sqlAddUpload   = `INSERT INTO upload (dev, kind, batch) VALUES (?1, ?2, ?3) ON CONFLICT (dev, kind, batch) DO NOTHING`
 	sqlTrimUploads = `DELETE FROM upload WHERE dev = ?1 AND kind = ?2 AND n <= (SELECT n FROM upload WHERE dev = ?1 AND kind = ?2 ORDER BY n DESC LIMIT 1 OFFSET ?3)`

@@ -147,7 +147,6 @@ func inspect(c *conn, path string) error {
 		if err != nil {
 			return 0, err
 		}
-		defer st.s.Close()
 		row, _, err := st.one()
 		return integer(row[0]), err
 	}
@@ -195,12 +194,7 @@ func inspect(c *conn, path string) error {
 // hold. It takes long on a large store and may run while the store serves.
 func (s *Store) Check(ctx context.Context) error {
 	return s.read(ctx, func(r *reader) error {
-		st, err := r.c.prepare("PRAGMA integrity_check(1)", 1)
-		if err != nil {
-			return err
-		}
-		defer st.s.Close()
-		row, found, err := st.one()
+		row, found, err := r.check.one()
 		if err != nil {
 			return err
 		}

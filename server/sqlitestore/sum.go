@@ -31,3 +31,7 @@ func sumAccount(user string, version int64, record []byte) int64 {
 func sumOneTime(dev, kind, id int64, public []byte) int64 {
 	return sum([3]int64{dev, kind, id}, nil, public)
 }
+
+func sumInvite(hash []byte, expires, uses int64) int64 {
+	return sum([3]int64{expires, uses}, hash, nil)
+}

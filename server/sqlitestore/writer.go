@@ -96,7 +96,7 @@ func newWriter(path string, hub *server.Hub, fatal func(error)) (_ *writer, err 
 		{&w.insert, sqlAppend, 0}, {&w.seqOf, sqlSeqOf, 1}, {&w.ack, sqlAck, 0}, {&w.due, sqlDue, 4},
 		{&w.delete, sqlDelete, 0}, {&w.remove, sqlRemove, 0}, {&w.deleteAll, sqlDeleteAll, 0},
 		{&w.account, sqlAccountOf, 3}, {&w.hasAccount, sqlHasAccount, 1}, {&w.addAccount, sqlAddAccount, 0},
-		{&w.setAccount, sqlSetAccount, 0}, {&w.invite, sqlInviteOf, 2}, {&w.useInvite, sqlUseInvite, 0},
+		{&w.setAccount, sqlSetAccount, 0}, {&w.invite, sqlInviteOf, 3}, {&w.useInvite, sqlUseInvite, 0},
 		{&w.putInvite, sqlPutInvite, 0}, {&w.dropInvites, sqlDropInvites, 0}, {&w.addUpload, sqlAddUpload, 0},
 		{&w.trimUploads, sqlTrimUploads, 0}, {&w.dropOneTime, sqlDropOneTime, 0}, {&w.addOneTime, sqlAddOneTime, 0},
 		{&w.take, sqlTake, 3}, {&w.void, sqlVoid, 0},
@@ -104,7 +104,7 @@ func newWriter(path string, hub *server.Hub, fatal func(error)) (_ *writer, err 
 		{&w.ckptTruncate, "PRAGMA wal_checkpoint(TRUNCATE)", 3},
 	} {
 		if *p.to, err = c.prepare(p.sql, p.columns); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: the schema is not that of its version: %w", server.ErrDamaged, err)
 		}
 	}
 	w.sync = func() error { _, err := w.commit.exec(); return err }
@@ -112,16 +112,18 @@ func newWriter(path string, hub *server.Hub, fatal func(error)) (_ *writer, err 
 		return nil, err
 	}
 	w.seq = w.reserved
-	last, err := c.prepare(sqlLastDevice, 1)
+	last, err := c.prepare(sqlLast, 2)
 	if err != nil {
 		return nil, err
 	}
-	defer last.s.Close()
 	row, _, err := last.one()
 	if err != nil {
 		return nil, err
 	}
 	w.lastDevice = integer(row[0])
+	if integer(row[1]) > w.reserved {
+		return nil, fmt.Errorf("%w: a seq beyond those set aside", server.ErrDamaged)
+	}
 	return w, nil
 }
 
