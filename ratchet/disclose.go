@@ -25,7 +25,7 @@ import "slices"
 //     caller makes N durable before M leaves the device. So at the time anybody
 //     can read the seed, the durable state is N or a successor of N, and no
 //     step puts a chain back. A crash before N is durable loses M, which nobody
-//     has seen; a crash after it leaves N.
+//     has seen, whether or not S itself was durable; a crash after it leaves N.
 //  4. Both sides derive the MAC key of a number from the seed alone, and seeds
 //     of different chains are independent outputs of the root KDF, so the seed
 //     opens nothing in any other chain.
