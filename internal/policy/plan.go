@@ -4,6 +4,7 @@ package policy
 // lines only, so dependencies run one way.
 func Layers() [][]string {
 	return [][]string{
+		{"./internal/simd"},
 		{"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/home"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
@@ -17,6 +18,7 @@ func Layers() [][]string {
 		{"./cli"},
 		{"."},
 		// Apart from the product: the specification and this package.
+		{"./internal/vectorfile"},
 		{"./spec/internal/..."},
 		{"./spec"},
 		{"./internal/policy"},
@@ -34,7 +36,7 @@ func Later() map[string]string {
 func Core() []string {
 	return []string{
 		"./x3dh", "./ratchet", "./prekeys", "./groups",
-		"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/address",
+		"./internal/codec", "./internal/simd", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/address",
 		"./internal/devicelist", "./internal/content", "./internal/session",
 	}
 }
