@@ -1,0 +1,98 @@
+package server
+
+import (
+	"slices"
+
+	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/relay"
+)
+
+// account answers with a device-list chain, a page at a time.
+func (c *conn) account(body []byte) ([]byte, error) {
+	var req relay.AccountRequest
+	if err := relay.Decode(body, &req); err != nil {
+		return nil, err
+	}
+	if err := c.s.limits.lookup.take(c.dev.User, 1, c.s.now()); err != nil {
+		return nil, err
+	}
+	a, err := c.s.accounts.fresh(c.s.store, req.User)
+	if err != nil {
+		return nil, err
+	}
+	entries := a.rec.Entries
+	if req.From > uint64(len(entries)) {
+		return codec.Marshal(&relay.AccountResult{Entries: [][]byte{}}), nil
+	}
+	entries = entries[req.From-1:]
+	n, size := 1, len(entries[0])
+	for n < len(entries) && size+len(entries[n]) <= relay.MaxPage {
+		size += len(entries[n])
+		n++
+	}
+	return codec.Marshal(&relay.AccountResult{Entries: entries[:n], More: n < len(entries)}), nil
+}
+
+// putDeviceList appends an entry to the requester's device list: by
+// compare-and-swap, and only one that verifies and extends it (R-REL-10).
+func (c *conn) putDeviceList(body []byte) error {
+	var req relay.PutDeviceListRequest
+	if err := relay.Decode(body, &req); err != nil {
+		return err
+	}
+	if err := c.s.limits.listChange.take(c.dev.User, 1, c.s.now()); err != nil {
+		return err
+	}
+	var removed []Device
+	_, err := c.s.accounts.change(c.s.store, c.dev.User, func(a *account, ch *Change) (bool, error) {
+		removed = removed[:0]
+		if !a.isActive(c.dev.ID) {
+			return false, relay.Refuse(relay.Unauthorized)
+		}
+		if a.list.Hash() == devicelist.Hash(req.Entry) {
+			return false, nil // an earlier attempt went through
+		}
+		next, err := devicelist.Extend(a.list, req.Entry)
+		if err != nil {
+			if refused, _ := refusal(err); refused.Code == relay.Conflict {
+				refused.Version = a.list.Version
+				return false, refused
+			}
+			return false, err
+		}
+		size := len(req.Entry)
+		for _, e := range a.rec.Entries {
+			size += len(e)
+		}
+		if len(a.rec.Entries) >= relay.MaxChain || size > relay.MaxChainBytes {
+			return false, relay.Refuse(relay.TooLarge)
+		}
+		for _, d := range a.list.Active() {
+			if now, _ := next.Device(d.ID); now.Status != devicelist.Active {
+				ch.Removed = append(ch.Removed, d.ID)
+				removed = append(removed, Device{User: c.dev.User, ID: d.ID})
+			}
+		}
+		a.rec.Entries = append(a.rec.Entries, req.Entry)
+		a.rec.Devices = slices.DeleteFunc(a.rec.Devices, func(p devicePrekeys) bool {
+			return slices.Contains(ch.Removed, p.Device)
+		})
+		a.list = next
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, dev := range removed {
+		if err := c.s.conf.Mailbox.RemoveDevice(c.s.store, dev); err != nil {
+			// The device is revoked all the same: it cannot log in, nobody is
+			// told to send to it, and what it left expires.
+			c.s.refuse("remove a device's mailbox", err)
+		}
+		if dev != c.dev {
+			c.s.conns.evict(dev)
+		}
+	}
+	return nil
+}

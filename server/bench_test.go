@@ -1,0 +1,260 @@
+package server_test
+
+import (
+	"crypto/rand"
+	"database/sql/driver"
+	"encoding/binary"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"modernc.org/sqlite"
+
+	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/relayclient"
+	"github.com/pawl-chat/pawl/server"
+	"github.com/pawl-chat/pawl/server/sqlitestore"
+)
+
+const (
+	benchSenders = 64
+	benchBody    = 1 << 10
+	benchRound   = 4096 // messages of each side before the other has its turn
+)
+
+// BenchmarkAccept measures durable accepts per second: 64 devices, each
+// sending 1 KiB to an offline device over its own TLS connection and WebSocket
+// and waiting for the answer, on the product's store (SQLite,
+// synchronous=FULL, bodies sealed). Clients and server share the machine.
+//
+// Its floor is the raw group-commit rate of SQLite: 64 goroutines handing rows
+// of the same size to one that inserts what has gathered and commits with the
+// same settings, without any protocol, account, quota or sealing. Both take
+// turns in the same run. xraw is accepts per second over raw rows per second.
+func BenchmarkAccept(b *testing.B) {
+	st, err := sqlitestore.Open(sqlitestore.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	stores := storesOf(st)
+	stores.Mailbox = server.Sealed(st, [32]byte{1})
+	w := serve(b, func(c *server.Config) { c.Stores = stores })
+	defer w.stop()
+	raw := openRaw(b)
+	defer raw.close()
+
+	senders := make([]*relayclient.Conn, benchSenders)
+	people := make([]*person, benchSenders)
+	for i := range senders {
+		people[i] = w.person(fmt.Sprintf("p%d", i))
+		senders[i] = w.person(fmt.Sprintf("s%d", i)).connect()
+	}
+	body := make([]byte, benchBody)
+	rand.Read(body)
+
+	var through, bare time.Duration
+	accept := func(n int) {
+		began := time.Now()
+		share(n, func(i int) error {
+			r := relay.SendRequest{To: people[i].addr.User(), ListVersion: 1,
+				Messages: []relay.Outgoing{outgoing(people[i].device, string(body))}}
+			_, err := senders[i].Send(b.Context(), r)
+			return err
+		}, b)
+		through += time.Since(began)
+	}
+	insert := func(n int) {
+		began := time.Now()
+		share(n, func(i int) error {
+			var id [16]byte
+			rand.Read(id[:])
+			return raw.insert(int64(i), id[:], body)
+		}, b)
+		bare += time.Since(began)
+	}
+	accept(benchRound)
+	insert(benchRound)
+	w.empty(b, people)
+	through, bare = 0, 0
+	rounds := 0
+	for b.Loop() {
+		accept(benchRound)
+		rounds++
+		b.StopTimer()
+		insert(benchRound)
+		w.empty(b, people)
+		b.StartTimer()
+	}
+	n := float64(rounds * benchRound)
+	b.ReportMetric(0, "ns/op") // of a round: says nothing
+	b.ReportMetric(n/through.Seconds(), "accepts/s")
+	b.ReportMetric(n/bare.Seconds(), "raw/s")
+	b.ReportMetric(bare.Seconds()/through.Seconds(), "xraw")
+}
+
+// share has benchSenders goroutines do n pieces of work.
+func share(n int, do func(i int) error, b *testing.B) {
+	var all sync.WaitGroup
+	for i := range benchSenders {
+		all.Go(func() {
+			for k := i; k < n; k += benchSenders {
+				if err := do(i); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// empty takes everything out of the mailboxes.
+func (w *world) empty(b *testing.B, people []*person) {
+	for _, p := range people {
+		dev := server.Device{User: p.addr.User(), ID: p.device}
+		for {
+			msgs, _, err := w.stores.Mailbox.Read(b.Context(), dev, 0, 1000, 8<<20)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if len(msgs) == 0 {
+				break
+			}
+			var seqs []server.Seq
+			for _, m := range msgs {
+				seqs = append(seqs, m.Seq)
+			}
+			if err := w.stores.Mailbox.Ack(b.Context(), dev, seqs); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// rawSQLite is group commit and nothing else.
+type rawSQLite struct {
+	conn  driver.Conn
+	queue chan rawRow
+	ended chan struct{}
+}
+
+type rawRow struct {
+	dev      int64
+	id, body []byte
+	done     chan error
+}
+
+func openRaw(b *testing.B) *rawSQLite {
+	c, err := new(sqlite.Driver).Open("file:" + filepath.Join(b.TempDir(), "raw.db"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := &rawSQLite{conn: c, queue: make(chan rawRow, 4096), ended: make(chan struct{})}
+	for _, sql := range []string{
+		"PRAGMA page_size=8192", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL",
+		"PRAGMA wal_autocheckpoint=4000", "PRAGMA secure_delete=ON", "PRAGMA temp_store=MEMORY",
+		"CREATE TABLE mailbox(seq INTEGER PRIMARY KEY AUTOINCREMENT, dev INT, id BLOB, body BLOB)",
+		"CREATE UNIQUE INDEX idem ON mailbox(dev,id)",
+	} {
+		r.exec(b, sql)
+	}
+	prepare := func(sql string) driver.Stmt {
+		s, err := c.Prepare(sql)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s
+	}
+	begin, commit := prepare("BEGIN IMMEDIATE"), prepare("COMMIT")
+	insert := prepare("INSERT INTO mailbox(dev,id,body) VALUES(?,?,?) ON CONFLICT DO NOTHING")
+	go func() {
+		defer close(r.ended)
+		for row := range r.queue {
+			batch := []rawRow{row}
+			for len(batch) < 512 && len(r.queue) > 0 {
+				batch = append(batch, <-r.queue)
+			}
+			_, err := begin.Exec(nil)
+			for _, row := range batch {
+				if err == nil {
+					_, err = insert.Exec([]driver.Value{row.dev, row.id, row.body})
+				}
+			}
+			if err == nil {
+				_, err = commit.Exec(nil)
+			}
+			for _, row := range batch {
+				row.done <- err
+			}
+		}
+		insert.Close()
+		commit.Close()
+		begin.Close()
+	}()
+	return r
+}
+
+func (r *rawSQLite) exec(b *testing.B, sql string) {
+	s, err := r.conn.Prepare(sql)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	rows, err := s.Query(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rows.Next(make([]driver.Value, len(rows.Columns())))
+	rows.Close()
+}
+
+func (r *rawSQLite) insert(dev int64, id, body []byte) error {
+	done := make(chan error, 1)
+	r.queue <- rawRow{dev, id, body, done}
+	return <-done
+}
+
+func (r *rawSQLite) close() {
+	close(r.queue)
+	<-r.ended
+	r.conn.Close()
+}
+
+// BenchmarkPush measures the time from a send to its delivery at a connected
+// device: stored durably, accepted and pushed.
+func BenchmarkPush(b *testing.B) {
+	st, err := sqlitestore.Open(sqlitestore.Options{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer st.Close()
+	stores := storesOf(st)
+	stores.Mailbox = server.Sealed(st, [32]byte{1})
+	w := serve(b, func(c *server.Config) { c.Stores = stores })
+	defer w.stop()
+	alice, bob := w.person("alice").connect(), w.person("bob")
+	away := bob.connect()
+	for batch := range away.Deliveries() {
+		if batch.Empty {
+			break
+		}
+	}
+	body := make([]byte, benchBody)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		binary.BigEndian.PutUint64(body, uint64(i))
+		send(b, alice, to(bob, string(body)))
+		batch := <-away.Deliveries()
+		if len(batch.Messages) != 1 {
+			b.Fatalf("%d messages came", len(batch.Messages))
+		}
+		b.StopTimer()
+		if err := away.Ack(b.Context(), []uint64{batch.Messages[0].Seq}); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

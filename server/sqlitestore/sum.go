@@ -1,0 +1,37 @@
+package sqlitestore
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// Checksums find what a disk or a stray hand changed inside a value; they are
+// no defence against anyone who can write the file, whom sealing and the
+// clients' signatures answer (R-STO-21).
+
+func sum(number [3]int64, id, value []byte) int64 {
+	var head [24]byte
+	for i, n := range number {
+		binary.BigEndian.PutUint64(head[8*i:], uint64(n))
+	}
+	table := crc32.MakeTable(crc32.Castagnoli) // the shared table of the hardware path
+	c := crc32.Update(0, table, head[:])
+	c = crc32.Update(c, table, id)
+	return int64(crc32.Update(c, table, value))
+}
+
+func sumMessage(seq, dev, at int64, id, body []byte) int64 {
+	return sum([3]int64{seq, dev, at}, id, body)
+}
+
+func sumAccount(user string, version int64, record []byte) int64 {
+	return sum([3]int64{version, int64(len(user))}, []byte(user), record)
+}
+
+func sumOneTime(dev, kind, id int64, public []byte) int64 {
+	return sum([3]int64{dev, kind, id}, nil, public)
+}
+
+func sumInvite(hash []byte, expires, uses int64) int64 {
+	return sum([3]int64{expires, uses}, hash, nil)
+}
