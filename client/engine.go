@@ -40,10 +40,13 @@ type engine struct {
 	flushKick chan struct{} // wakes the outbox
 	news      chan struct{} // closed and replaced whenever something changed
 	waiters   map[string]chan outcome
+	begun     uint64 // rounds of the outbox that have begun
+	ended     uint64 // and that have ended, their statuses written
 	lastErr   error
 	lastLive  time.Time
 	offset    time.Duration
 	oneTime   int
+	nothing   map[string]int64 // by consumer: up to where nothing waits for it
 	settled   []settledMessage // accepted by the server, not yet written down
 	contactMu keyedMutex       // one network look-up at a time for each contact
 }
@@ -65,6 +68,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
+		nothing: map[string]int64{},
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	err := v.View(e.life, func(tx *vault.Tx) error {

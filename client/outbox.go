@@ -26,12 +26,17 @@ func (e *engine) outboxLoop() {
 		case <-timer:
 		}
 		e.mu.Lock()
+		e.begun++
 		l, err := e.link, e.lastErr
 		e.mu.Unlock()
 		if l == nil {
 			if err != nil {
 				e.tellAll(err)
 			}
+			if err := e.expireOutbox(e.life); err != nil && e.life.Err() == nil {
+				e.log.Error("the outbox could not be read", "reason", reason(err))
+			}
+			e.roundEnded()
 			continue
 		}
 		again, err := e.flush(e.life, l)
@@ -45,6 +50,39 @@ func (e *engine) outboxLoop() {
 		}
 		if err := e.writeSettled(e.life); err != nil && e.life.Err() == nil {
 			e.log.Error("statuses could not be written", "reason", reason(err))
+		}
+		e.roundEnded()
+	}
+}
+
+func (e *engine) roundEnded() {
+	e.mu.Lock()
+	e.ended = e.begun
+	e.mu.Unlock()
+	e.changed()
+}
+
+// emptied waits until the outbox has tried everything that is due once, in a
+// round that begins now or later.
+func (e *engine) emptied(ctx context.Context) error {
+	e.mu.Lock()
+	round := e.begun + 1
+	e.mu.Unlock()
+	wake(e.flushKick)
+	for {
+		news := e.watch()
+		e.mu.Lock()
+		done := e.ended >= round
+		e.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-e.life.Done():
+			return errClosed
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
@@ -86,6 +124,22 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 			}
 		}
 	}
+}
+
+// expireOutbox fails what has been tried for too long, also while there is no
+// connection.
+func (e *engine) expireOutbox(ctx context.Context) error {
+	entries, err := e.outboxAfter(ctx, firstOrder)
+	for i := range entries {
+		o := &entries[i]
+		if e.now().Sub(time.UnixMilli(o.Created)) <= OutboxFor || e.isSettled(o.ID) {
+			continue
+		}
+		if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func earliest(a, b time.Time) time.Time {

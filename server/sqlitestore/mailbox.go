@@ -51,6 +51,8 @@ func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]serv
 
 var empty = []byte{} // NULL means no body, so an empty body is this
 
+// run checks every envelope before it stores the first (R-STO-10); the unique
+// index on (dev, id) finds repetitions (R-STO-09).
 func (j *appendJob) run(w *writer) error {
 	j.boxes = j.boxes[:0]
 	roomy := true
@@ -107,7 +109,7 @@ func (j *appendJob) run(w *writer) error {
 	return nil
 }
 
-// fits decides exactly whether there is room, when a quick look did not say so:
+// fits decides exactly whether there is room (R-STO-11), when a quick look did not say so:
 // repetitions need none.
 func (j *appendJob) fits(w *writer) error {
 	for i := range j.envelopes {
@@ -232,7 +234,7 @@ func (s *Store) Stat(ctx context.Context, dev server.Device) (st server.Stat, er
 }
 
 // Expire implements server.Mailbox. A message that expires before its id may be
-// forgotten loses its body now and its row later.
+// forgotten loses its body now and its row later (R-STO-13).
 func (s *Store) Expire(ctx context.Context, now time.Time, budget int) (n int, err error) {
 	if budget <= 0 {
 		return 0, ctx.Err()
@@ -273,7 +275,8 @@ func (s *Store) Expire(ctx context.Context, now time.Time, budget int) (n int, e
 	return n, nil
 }
 
-// RemoveDevice implements server.Mailbox.
+// RemoveDevice implements server.Mailbox; the row that stays refuses later
+// messages (R-STO-17).
 func (s *Store) RemoveDevice(ctx context.Context, dev server.Device) error {
 	if dev.User == "" || dev.ID == 0 {
 		return server.ErrInvalid
