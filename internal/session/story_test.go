@@ -61,7 +61,7 @@ func (w *world) act() error {
 	case 19:
 		if w.choose(6) == 0 { // the device loses its sessions, not its keys
 			w.met["lost state"]++
-			d.pair, d.rows, d.skipped = Pair{}, map[ID]row{}, map[ID][]byte{}
+			d.forget()
 		}
 	}
 	return nil

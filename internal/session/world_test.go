@@ -96,6 +96,9 @@ func (d *device) offer(oneTime bool) x3dh.Offer {
 	return o
 }
 
+// forget loses all sessions, but no keys.
+func (d *device) forget() { d.pair, d.rows, d.skipped = Pair{}, map[ID]row{}, map[ID][]byte{} }
+
 func (d *device) has(id uint64) bool { _, ok := d.keys[id]; return ok }
 
 var errGone = errors.New("the prekey is gone")
