@@ -27,7 +27,7 @@ type wireBundle struct {
 
 // AssembleBundle encodes a bundle from rows of uploads. ec and kemOneTime are
 // the one-time rows taken for this bundle, nil when none was left; the
-// last-resort row goes out only in the latter's place.
+// last-resort row goes out only in the latter's place (R-PRE-11).
 func AssembleBundle(signed, lastResort, ec, kemOneTime []byte) []byte {
 	w := wireBundle{Signed: signed, KEM: kemOneTime, EC: ec}
 	if len(kemOneTime) == 0 {
@@ -73,6 +73,7 @@ func (b Bundle) Verify(peer x3dh.Party, sign ed25519.PublicKey, now time.Time) (
 	if err := b.kem.verify(owner, sign, now); err != nil {
 		return x3dh.Offer{}, err
 	}
+	// R-PRE-04: signed or not, a key must be usable.
 	spk, err := dh.ParsePublic(b.signed.Public)
 	if err != nil {
 		return x3dh.Offer{}, ErrKey

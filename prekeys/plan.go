@@ -83,7 +83,8 @@ func Plan(now time.Time, s Status) Actions {
 }
 
 // current is when the newest key of a kind was made, 0 when there is none.
-// Keys dated in the future, made while the clock was wrong, do not count.
+// Keys dated in the future, made while the clock was wrong, do not count
+// (R-PRE-13).
 func current(now time.Time, held []Info, kind Kind) (created int64) {
 	for _, k := range held {
 		if k.Kind == kind && k.Created > created && !future(now, k) {

@@ -95,7 +95,7 @@ const recordVersion = 1
 // recordHead is version ‖ kind ‖ id ‖ created ‖ not-after.
 const recordHead = 1 + 1 + 8 + 8 + 8
 
-// Record encodes p for sealed storage: the head, big-endian, then the X25519
+// Record encodes p for sealed storage (R-PRE-12): the head, big-endian, then the X25519
 // private and public key, or the ML-KEM seed. 90 bytes either way.
 func (p *Private) Record() []byte {
 	b := make([]byte, 0, recordHead+64)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -42,6 +43,9 @@ type conn struct {
 	leaving  bool
 
 	window window
+
+	// delivered is the Seq of the last message delivered.
+	delivered atomic.Uint64
 }
 
 // connect turns a request into a connection (R-REL-08).
@@ -173,6 +177,8 @@ func (c *conn) answer(op relay.Op, body []byte) ([]byte, *relay.Error) {
 		err = c.putPrekeys(body)
 	case relay.OpPutDeviceList:
 		err = c.putDeviceList(body)
+	case relay.OpMailboxEnd:
+		result, err = c.mailboxEnd(body)
 	default:
 		err = relay.ErrMalformed
 	}
@@ -198,6 +204,8 @@ func opName(op relay.Op) string {
 		return "put prekeys"
 	case relay.OpPutDeviceList:
 		return "put device list"
+	case relay.OpMailboxEnd:
+		return "mailbox end"
 	}
 	return "unknown"
 }

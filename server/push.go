@@ -151,5 +151,8 @@ func (c *conn) deliver(after, waited Seq, emptied *bool) (Seq, bool, error) {
 		c.end() // the connection is lost, and the pump with it
 		return after, false, err
 	}
+	if n := len(batch.Messages); n > 0 {
+		c.delivered.Store(batch.Messages[n-1].Seq)
+	}
 	return after, more, nil
 }

@@ -67,6 +67,7 @@ func initiate(own *Own, offer *Offer, ek *PrivateKey, epk PublicKey, m *[32]byte
 	var in input
 	defer in.erase()
 	// DH(IKa, SPKb) ‖ DH(EKa, IKb) ‖ DH(EKa, SPKb) ‖ [DH(EKa, OPKb)] ‖ ss
+	// (R-X3D-01)
 	if err := in.agree(&own.IdentityKey, offer.signed.Key); err != nil {
 		return Started{}, err
 	}
@@ -129,11 +130,11 @@ func (i *Initial) Respond(own *Own, peer Party, keys *Keys) (Accepted, error) {
 	if samePlace(&own.Party, &peer) {
 		return Accepted{}, ErrSelf
 	}
-	if i.Identity != peer.Identity {
+	if i.Identity != peer.Identity { // R-X3D-06
 		return Accepted{}, ErrIdentity
 	}
 	// The kind is from our own record, never from the message: one that calls
-	// a last-resort key one-time would slip past the replay table (R-X3D-10).
+	// a last-resort key one-time would slip past the replay table (R-X3D-11).
 	if i.KEMKind != keys.KEMKind || (i.OneTimeID != 0) != (keys.OneTime != nil) {
 		return Accepted{}, ErrKeys
 	}
@@ -198,6 +199,7 @@ func (in *input) add(secret *[32]byte) {
 	in.n += copy(in.b[in.n:], secret[:])
 }
 
+// agree adds an agreement, or refuses one that is all zero (R-X3D-05).
 func (in *input) agree(k *PrivateKey, p PublicKey) error {
 	z, err := k.Shared(p)
 	if err != nil {
@@ -239,6 +241,13 @@ func transcript(a, b *Party, i *Initial, spk, opk PublicKey, kpk kem.PublicKey) 
 	h.Write(kpk.Bytes())
 	h.Write(i.ciphertext)
 	return [32]byte(h.Sum(buf[:0]))
+}
+
+// AssociatedData is what every message of a session between two devices is
+// bound to. It is made of public identities only, so that anybody can verify,
+// and forge, messages whose MAC keys are disclosed.
+func AssociatedData(initiator, responder Party) [32]byte {
+	return associatedData(&initiator, &responder)
 }
 
 // associatedData binds both identities, initiator first, into every message of

@@ -4,6 +4,6 @@ package x3dh
 // longest take 1,690 (spec/limits.md). Part of the specification.
 const MaxInitial = 2048
 
-// MaxReplay bounds a ReplayTable in entries. Ours: at 40 bytes an entry it
-// holds what a mailbox of 1,000 messages can bring in two months of days.
+// MaxReplay bounds a ReplayTable in entries. Ours: 2.6 MB, and each entry costs
+// its sender a handshake of its own.
 const MaxReplay = 65536

@@ -60,15 +60,17 @@ func (t *ReplayTable) Len() int { return len(t.seen) }
 
 const (
 	replayVersion = 1
+	replayHead    = 1 + 4
 	replayEntry   = 32 + 8
 )
 
-// Record encodes the table: a version byte, then for each entry, ascending,
-// session id ‖ key id.
+// Record encodes the table: a version byte, the number of entries in four
+// bytes, then for each entry, ascending, session id ‖ key id.
 func (t *ReplayTable) Record() []byte {
 	ids := slices.SortedFunc(maps.Keys(t.seen), func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) })
-	b := make([]byte, 0, 1+len(ids)*replayEntry)
+	b := make([]byte, 0, replayHead+len(ids)*replayEntry)
 	b = append(b, replayVersion)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(ids)))
 	for _, id := range ids {
 		b = append(b, id[:]...)
 		b = binary.BigEndian.AppendUint64(b, t.seen[id])
@@ -78,12 +80,16 @@ func (t *ReplayTable) Record() []byte {
 
 // ParseReplayTable decodes what Record returned.
 func ParseReplayTable(b []byte) (ReplayTable, error) {
-	if len(b) == 0 || b[0] != replayVersion || (len(b)-1)%replayEntry != 0 || (len(b)-1)/replayEntry > MaxReplay {
+	if len(b) < replayHead || b[0] != replayVersion {
+		return ReplayTable{}, ErrReplayRecord
+	}
+	n := binary.BigEndian.Uint32(b[1:])
+	if n > MaxReplay || len(b) != replayHead+int(n)*replayEntry {
 		return ReplayTable{}, ErrReplayRecord
 	}
 	var t ReplayTable
 	last := []byte(nil)
-	for e := range slices.Chunk(b[1:], replayEntry) {
+	for e := range slices.Chunk(b[replayHead:], replayEntry) {
 		if last != nil && bytes.Compare(last, e[:32]) >= 0 {
 			return ReplayTable{}, ErrReplayRecord
 		}

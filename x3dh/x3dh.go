@@ -66,6 +66,7 @@ type Party struct {
 	Identity PublicKey // long-term X25519 key of the device
 }
 
+// check is R-X3D-12.
 func (p *Party) check() error {
 	if len(p.Account) != ed25519.PublicKeySize || p.Device == 0 || p.Identity.IsZero() ||
 		p.Address == "" || len(p.Address) > address.MaxAddress {

@@ -13,7 +13,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -99,13 +98,16 @@ func Host(s string) (string, error) {
 	switch {
 	case strings.HasPrefix(s, "["):
 		if end := strings.IndexByte(s, ']'); end > 0 && end+1 < len(s) {
-			h, p, err := net.SplitHostPort(s)
-			if err != nil {
+			if s[end+1] != ':' || end+2 == len(s) {
 				return "", fmt.Errorf("%w: the host is malformed", ErrAddress)
 			}
-			host, port = h, p
+			host, port = s[1:end], s[end+2:]
 		} else {
 			host = strings.TrimSuffix(s[1:], "]")
+		}
+		// Brackets are for IPv6 addresses and come in pairs.
+		if ip, err := netip.ParseAddr(host); err != nil || !ip.Is6() || !strings.Contains(s, "]") {
+			return "", fmt.Errorf("%w: the host is malformed", ErrAddress)
 		}
 	case strings.Count(s, ":") == 1:
 		host, port, _ = strings.Cut(s, ":")
@@ -125,13 +127,15 @@ func Host(s string) (string, error) {
 			return "", fmt.Errorf("%w: the port is not a number from 1 to 65535", ErrAddress)
 		}
 		if n != DefaultPort {
-			return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
+			port = ":" + strconv.FormatUint(n, 10)
+		} else {
+			port = ""
 		}
 	}
 	if v6 {
-		return "[" + host + "]", nil
+		host = "[" + host + "]"
 	}
-	return host, nil
+	return host + port, nil
 }
 
 // dnsName accepts host names in their ASCII form and lowers their case.
@@ -146,7 +150,7 @@ func dnsName(s string) (string, error) {
 		}
 		for _, c := range []byte(label) {
 			if c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-				return "", fmt.Errorf("%w: the host has a character other than letters, digits, - and .", ErrAddress)
+				return "", fmt.Errorf("%w: the host has a character other than letters, digits, hyphens and dots", ErrAddress)
 			}
 		}
 	}
@@ -172,10 +176,10 @@ func (a Address) IsZero() bool { return a == Address{} }
 
 // Dial returns host:port for a canonical host, with the default port filled in.
 func Dial(host string) string {
-	if h, p, err := net.SplitHostPort(host); err == nil {
-		return net.JoinHostPort(h, p)
+	if strings.LastIndexByte(host, ':') > strings.LastIndexByte(host, ']') {
+		return host
 	}
-	return net.JoinHostPort(strings.Trim(host, "[]"), strconv.Itoa(DefaultPort))
+	return host + ":" + strconv.Itoa(DefaultPort)
 }
 
 // Device is a device id: random, unique within an account, never zero.

@@ -62,7 +62,7 @@ func modes() (cbor.EncMode, cbor.DecMode) {
 	return em, dm
 }
 
-// Bounds on what a decoder builds, whatever the input's length. Ours, not the
+// Bounds on what a decoder builds, whatever the input's length (R-COD-04). Ours, not the
 // specification's: no pawl object comes near them.
 const (
 	MaxDepth = 8
@@ -85,10 +85,10 @@ func Marshal(v any) []byte {
 // unknown keys, other orders, longer integers, missing required and trailing
 // bytes are refused. v is unspecified after an error.
 func Unmarshal(data []byte, limit int, v any) error {
-	if len(data) > limit {
+	if len(data) > limit { // R-COD-02: before anything is built
 		return ErrTooLong
 	}
-	if err := dec.Unmarshal(data, v); err != nil {
+	if err := dec.Unmarshal(data, v); err != nil { // R-COD-03
 		return ErrMalformed
 	}
 	again, err := enc.Marshal(v)

@@ -16,7 +16,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/dh"
 )
 
-// Entry is one signed, encoded version of a device list:
+// Entry is one signed, encoded version of a device list (R-IDN-03):
 // the CBOR array [body, signature] (spec/cddl/identity.cddl).
 type Entry = []byte
 

@@ -40,7 +40,7 @@ func Extend(prev List, entry []byte) (List, error) {
 			}
 			continue
 		}
-		p := &prev.Devices[i]
+		p := &prev.Devices[i] // R-IDN-04: a revoked device stays revoked
 		if !sameDevice(p, d) || (p.Status == Revoked && d.Status != Revoked) {
 			return List{}, ErrNotExtending
 		}

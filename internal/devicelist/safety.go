@@ -58,7 +58,7 @@ func QRText(a, b ed25519.PublicKey) string {
 	return "PAWL:1:" + upper.EncodeToString(a) + ":" + upper.EncodeToString(b)
 }
 
-// Fingerprint is a printable name of one account key: 32 lower-case base32
+// Fingerprint is a printable name of one account key (R-IDN-16): 32 lower-case base32
 // characters, 160 bits of a hash.
 func Fingerprint(key ed25519.PublicKey) string {
 	h := sha256.Sum256(append([]byte(labelFingerprint), key...))

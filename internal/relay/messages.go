@@ -256,3 +256,11 @@ func (d *Deliver) check() error {
 	}
 	return nil
 }
+
+// MailboxEndResult is the sequence number of the last message that the
+// device's mailbox was given, zero for none.
+type MailboxEndResult struct {
+	Seq uint64 `cbor:"1,keyasint"`
+}
+
+func (m *MailboxEndResult) check() error { return nil }

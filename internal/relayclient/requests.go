@@ -98,3 +98,12 @@ func (c *Conn) Ack(ctx context.Context, seqs []uint64) error {
 	}
 	return nil
 }
+
+// MailboxEnd returns the sequence number of the last message that this
+// device's mailbox was given: when it has been delivered, so has everything
+// that was accepted before the call.
+func (c *Conn) MailboxEnd(ctx context.Context) (uint64, error) {
+	var r relay.MailboxEndResult
+	err := c.call(ctx, relay.OpMailboxEnd, nil, &r)
+	return r.Seq, err
+}

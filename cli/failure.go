@@ -1,0 +1,158 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/pawl-chat/pawl/client"
+	"github.com/pawl-chat/pawl/server"
+)
+
+// Exit codes (R-CLI-02). Scripts depend on them; they never change meaning.
+const (
+	exitDone        = 0
+	exitUnexpected  = 1
+	exitUsage       = 2   // usage, or a word that could mean several people
+	exitUnreachable = 3   // server or network
+	exitLocked      = 4   // not registered, revoked, or the store stays closed
+	exitIdentity    = 5   // an identity changed or is not trusted
+	exitRateLimited = 6   // asked to slow down, or no room at the recipient
+	exitUnknown     = 7   // nobody of that name
+	exitPartly      = 8   // some devices, recipients or lines failed
+	exitTimeout     = 9   // the receipt asked for did not come in time
+	exitInterrupted = 130 // SIGINT or SIGTERM
+)
+
+// ErrNoTerminal is returned by Env.ReadSecret when nobody could answer.
+var ErrNoTerminal = errors.New("there is no terminal to ask on")
+
+var (
+	errUsage       = errors.New("usage")
+	errStdout      = errors.New("standard output cannot be written")
+	errPartly      = errors.New("partly done")
+	errQueued      = errors.New("queued")
+	errTimeout     = errors.New("time is up")
+	errDemo        = errors.New("a claim of the demonstration does not hold")
+	errInterrupted = errors.New("interrupted")
+)
+
+// class is one kind of failure: everything a script can react to.
+type class struct {
+	is        error
+	code      string
+	exit      int
+	retryable bool
+	hint      string
+}
+
+// classes is the one table from errors to codes (R-CLI-02, R-CLI-03). The
+// first row that matches wins, so the more particular ones stand first.
+func classes() []class {
+	return []class{
+		{errInterrupted, "interrupted", exitInterrupted, true, ""},
+		{errUsage, "usage", exitUsage, false, ""},
+		{errQueued, "queued", exitUnreachable, false, "nothing needs to be sent again: it leaves by itself with the next `pawl recv`, `pawl send` or `pawl recv --follow` that reaches the server"},
+		{errPartly, "partly_done", exitPartly, false, "the objects printed say what was done; send again only what failed"},
+		{errTimeout, "timeout", exitTimeout, true, "the message was accepted; `pawl message show ID` tells how far it has come"},
+		{client.ErrServerIdentity, "server_identity", exitIdentity, false, "someone may be between you and the server, or its operator made a new key; ask the operator for a new invite link by another way before going on"},
+		{client.ErrIdentityChanged, "identity_changed", exitIdentity, false, "compare safety numbers with `pawl verify RECIPIENT`, then accept the new identity with `pawl verify RECIPIENT --confirm`"},
+		{client.ErrWrongPassphrase, "wrong_passphrase", exitLocked, false, "nothing was changed; check --passphrase-file, PAWL_PASSPHRASE_FILE or --key-file"},
+		{client.ErrLocked, "locked", exitLocked, false, "give --passphrase-file F or --key-file F, set PAWL_PASSPHRASE_FILE, or run on a terminal"},
+		{client.ErrRevoked, "revoked", exitLocked, false, "another device of this account removed this one; what is stored here stays readable"},
+		{client.ErrNotRegistered, "not_registered", exitLocked, false, "make an account with `pawl register NAME --invite LINK`, or choose another home with --home or PAWL_HOME"},
+		{client.ErrUnknownRecipient, "unknown_recipient", exitUnknown, false, "check the spelling; a full address is user@host, and `pawl contact list` shows whom you know"},
+		{client.ErrRateLimited, "rate_limited", exitRateLimited, true, "wait a little and try again"},
+		{client.ErrMailboxFull, "mailbox_full", exitRateLimited, true, "the recipient has to fetch messages first"},
+		{client.ErrTooLong, "text_too_long", exitUsage, false, "split the text, for example with --lines"},
+		{client.ErrInvalidText, "text_invalid", exitUsage, false, "convert the text to UTF-8 first, for example with iconv"},
+		{client.ErrNameTaken, "name_taken", exitUsage, false, "choose another name"},
+		{client.ErrInvite, "invite_invalid", exitUsage, false, "invite links live for 24 hours; ask for a new one and quote it whole"},
+		{client.ErrAlreadyHere, "already_registered", exitUsage, false, "`pawl status` shows it; use --home or PAWL_HOME for a second account"},
+		{client.ErrNotFound, "message_not_found", exitUsage, false, "`pawl history RECIPIENT --json` shows the ids"},
+		{client.ErrStoreDamaged, "store_damaged", exitUnexpected, false, "leave the home as it is and copy it before anything else"},
+		{client.ErrDiskFull, "disk_full", exitUnexpected, true, "make room and try again; nothing was lost"},
+		{client.ErrClock, "clock", exitUnexpected, true, "set this machine's clock, for example by NTP"},
+		{client.ErrRefused, "refused", exitUnexpected, false, "the server's operator can say why"},
+		{client.ErrUnreachable, "server_unreachable", exitUnreachable, true, "check the network and that the server runs; `pawl status` says when it was last reached"},
+		{server.ErrInUse, "in_use", exitUnexpected, true, "another `pawl serve` runs on that directory"},
+		{server.ErrDamaged, "store_damaged", exitUnexpected, false, "leave the directory as it is and copy it before anything else"},
+		{server.ErrNewer, "store_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},
+		{server.ErrDiskFull, "disk_full", exitUnexpected, true, "make room and start again"},
+		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
+		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
+		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
+		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},
+	}
+}
+
+// failure is an error on its way to the person: what, and what to do.
+type failure struct {
+	err        error // decides the class
+	message    string
+	hint       string   // instead of the class's
+	messageID  string   // the message it is about
+	kept       bool     // that message is in the outbox: repeating would send it twice
+	candidates []string // who an ambiguous word could mean
+}
+
+func (f *failure) Error() string { return f.message }
+func (f *failure) Unwrap() error { return f.err }
+
+// usagef is a mistake in the words of the command.
+func usagef(hint, format string, args ...any) error {
+	return &failure{err: errUsage, message: fmt.Sprintf(format, args...), hint: hint}
+}
+
+// tidy makes one sentence of a chain of errors: without the names of packages
+// and without saying a thing twice.
+func tidy(message string) string {
+	var parts []string
+	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
+		switch part {
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli":
+			continue
+		}
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
+// describe turns any error into the object that is printed and the exit code.
+func describe(ctx context.Context, err error) (errorObject, int) {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+	}
+	o := errorObject{header: head("error"), Code: "unexpected", Message: tidy(err.Error())}
+	exit := exitUnexpected
+	for _, c := range classes() {
+		if errors.Is(err, c.is) {
+			o.Code, o.Retryable, o.Hint, exit = c.code, c.retryable, c.hint, c.exit
+			break
+		}
+	}
+	var ambiguous *client.AmbiguousError
+	if errors.As(err, &ambiguous) {
+		o.Code, o.Retryable, exit = "ambiguous", false, exitUsage
+		o.Hint = "use one of the full addresses"
+		o.Candidates = ambiguous.Candidates
+	}
+	var f *failure
+	if errors.As(err, &f) {
+		if f.hint != "" {
+			o.Hint = f.hint
+		}
+		o.MessageID = f.messageID
+		if f.kept {
+			o.Retryable = false
+		}
+	}
+	o.Exit = exit
+	return o, exit
+}

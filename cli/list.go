@@ -1,0 +1,217 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+func (a *app) ls() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ls",
+		Short:   "list the conversations",
+		GroupID: groupDaily,
+		Long:    "Lists the conversations, the latest first: who, how many messages are unread, and the\nlast line.",
+		Example: "  pawl ls\n  pawl ls --json | jq -r 'select(.unread > 0).peer'",
+		Args:    words(0, 0, "no words"),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			return a.with(ctx, func(api client.API) error {
+				list, err := api.Conversations(ctx)
+				if err != nil {
+					return err
+				}
+				if a.out.json {
+					return printObjects(a, list, conversationOf)
+				}
+				var rows [][]string
+				for _, c := range list {
+					rows = append(rows, []string{nameOf(c.Peer, c.Alias), trustWord(c.Trust), unreadWord(c.Unread), a.when(shownAt(c.Last)), summary(c.Last)})
+				}
+				if len(rows) == 0 {
+					a.out.note("there are no conversations yet; `pawl send RECIPIENT TEXT` starts one")
+				}
+				return a.out.text(table(a.env.Width(), rows))
+			})
+		}),
+	}
+}
+
+func (a *app) history() *cobra.Command {
+	var limit int
+	var before string
+	cmd := &cobra.Command{
+		Use:     "history RECIPIENT",
+		Short:   "show the messages of a conversation",
+		GroupID: groupDaily,
+		Long:    "Shows the newest messages with RECIPIENT, oldest first. Reading history does not mark\nanything as taken.",
+		Example: "  pawl history bob\n  pawl history bob --limit 10\n  pawl history bob --before ID --json",
+		Args:    words(1, 1, "one RECIPIENT"),
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			if limit < 1 {
+				return usagef("", "--limit takes a number of at least 1")
+			}
+			return a.with(ctx, func(api client.API) error {
+				peer, err := api.Resolve(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				list, err := api.History(ctx, peer, limit, before)
+				if err != nil {
+					return err
+				}
+				if a.out.json {
+					return printObjects(a, list, objectOf)
+				}
+				var b strings.Builder
+				for _, m := range list {
+					b.WriteString(a.messageText(m))
+				}
+				return a.out.text(b.String())
+			})
+		}),
+	}
+	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "show at most `N`")
+	cmd.Flags().StringVar(&before, "before", "", "`ID` of a message: show what came before it")
+	return cmd
+}
+
+func (a *app) message() *cobra.Command {
+	return a.noun(&cobra.Command{
+		Use:     "message",
+		Short:   "look at one message",
+		GroupID: groupDaily,
+		Example: "  pawl message show ID",
+	}, &cobra.Command{
+		Use:     "show ID",
+		Short:   "show a message and how far it has come",
+		Long:    "Shows one message with everything that is known of it: who, when, and for an own\nmessage how far it has come at each device of the recipient.",
+		Example: "  pawl message show 4QW6…\n  pawl message show 4QW6… --json | jq .per_device",
+		Args:    words(1, 1, "one ID"),
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			return a.with(ctx, func(api client.API) error {
+				m, err := api.Message(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				return a.out.show(objectOf(m), a.messageCard(m))
+			})
+		}),
+	})
+}
+
+// printObjects prints a list as one write of many lines.
+func printObjects[T, O any](a *app, list []T, object func(T) O) error {
+	var data []byte
+	for _, x := range list {
+		data = append(data, encodeLine(object(x))...)
+	}
+	return writeData(a.env.Stdout, data)
+}
+
+// when prints a time for people, in their zone.
+func (a *app) when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	zone := a.env.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("2006-01-02 15:04")
+}
+
+// messageText is one message for people. Every line of its text but the first
+// is indented, so that no text can pass for another message.
+func (a *app) messageText(m client.Message) string {
+	ink := a.out.out()
+	from := ink.bold(cyan, clean(m.From))
+	note := ""
+	if m.Direction == client.Out {
+		from = ink.bold(green, "me") + " → " + clean(m.To)
+		note = ink.dim(" (" + clean(string(m.Status)) + ")")
+	}
+	line := ink.dim(a.when(shownAt(m))) + "  " + from + note
+	body := bodyText(m)
+	if m.Subject != "" {
+		body = "Subject: " + ink.bold(plain, clean(m.Subject)) + "\n" + body
+	}
+	return line + "  " + strings.ReplaceAll(body, "\n", "\n    ") + "\n"
+}
+
+// bodyText says what a message holds, also when it holds no text.
+func bodyText(m client.Message) string {
+	switch m.Kind {
+	case client.KindText:
+		return cleanLines(m.Text)
+	case client.KindUndecryptable:
+		return "[a message that could not be opened: " + clean(m.Cause) + "]"
+	case client.KindNotice:
+		return "[notice: " + clean(strings.ReplaceAll(m.Notice, "_", " ")) + "]"
+	}
+	return "[a message that this version of pawl cannot show]"
+}
+
+func summary(m client.Message) string {
+	if m.ID == "" {
+		return ""
+	}
+	text := clean(bodyText(m))
+	if m.Subject != "" {
+		text = clean(m.Subject) + ": " + text
+	}
+	if m.Direction == client.Out {
+		text = "me: " + text
+	}
+	return text
+}
+
+func (a *app) messageCard(m client.Message) string {
+	var b strings.Builder
+	b.WriteString(fields("",
+		[2]string{"id", clean(m.ID)},
+		[2]string{"from", clean(m.From) + "  " + clean(m.FromDevice)},
+		[2]string{"to", clean(m.To)},
+		[2]string{"status", strings.TrimSpace(clean(string(m.Status)) + "  " + clean(m.Cause))},
+		[2]string{"sent", a.when(m.SentAt)},
+		[2]string{"received", a.when(m.ReceivedAt)},
+		[2]string{"expires", a.when(m.ExpiresAt)},
+		[2]string{"reply to", clean(m.ReplyTo)},
+		[2]string{"subject", clean(m.Subject)},
+	))
+	for _, device := range sortedKeys(m.PerDevice) {
+		fmt.Fprintf(&b, "  device %s  %s\n", clean(device), clean(string(m.PerDevice[device])))
+	}
+	b.WriteString("\n    " + strings.ReplaceAll(bodyText(m), "\n", "\n    ") + "\n")
+	return b.String()
+}
+
+func nameOf(address, alias string) string {
+	if alias == "" {
+		return clean(address)
+	}
+	return clean(alias) + " (" + clean(address) + ")"
+}
+
+func trustWord(t client.Trust) string {
+	switch t {
+	case client.TrustVerified:
+		return "verified"
+	case client.TrustChanged:
+		return "CHANGED"
+	case client.TrustFirstUse:
+		return "first use"
+	}
+	return clean(string(t))
+}
+
+func unreadWord(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d new", n)
+}

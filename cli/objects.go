@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"time"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+// The objects of --json (R-CLI-04). These structs are their one source: the
+// JSON Schemas in cli/schema are made from them, `doc` becoming the
+// description, `enum` the allowed words, and a pointer meaning null is allowed.
+// A field is never renamed or removed; new ones may come.
+
+// header opens every object.
+type header struct {
+	Schema string `json:"schema" doc:"name and version of this shape"`
+	Type   string `json:"type" doc:"what this object is"`
+}
+
+func head(kind string) header { return header{"pawl." + kind + "/1", kind} }
+
+type accountObject struct {
+	header
+	Address    string `json:"address" doc:"user@host[:port] in canonical form"`
+	Device     string `json:"device" doc:"id of this device, 16 hexadecimal digits"`
+	DeviceName string `json:"device_name" doc:"name of this device, may be empty"`
+	Server     string `json:"server" doc:"host[:port] of the server"`
+	CreatedAt  string `json:"created_at" doc:"RFC 3339, UTC"`
+	Identity   string `json:"identity" doc:"fingerprint of the account key"`
+}
+
+type messageObject struct {
+	header
+	ID           string            `json:"id" doc:"chosen by the sender"`
+	Conversation string            `json:"conversation" doc:"the peer's address"`
+	From         string            `json:"from" doc:"address of the sender"`
+	FromDevice   string            `json:"from_device" doc:"device of the sender"`
+	To           string            `json:"to" doc:"address of the recipient"`
+	Direction    string            `json:"direction" enum:"in,out" doc:"in: received here; out: sent from this account"`
+	Kind         string            `json:"kind" doc:"text; unknown: from a newer version; undecryptable: a message that could not be opened, cause says why; notice: only as the last entry of a conversation"`
+	Text         string            `json:"text" doc:"empty unless kind is text"`
+	Subject      string            `json:"subject,omitempty" doc:"subject line"`
+	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`
+	Cause        string            `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
+	SentAt       string            `json:"sent_at" doc:"the sender's clock, RFC 3339, UTC"`
+	ReceivedAt   *string           `json:"received_at" doc:"RFC 3339, UTC; null for own messages"`
+	ExpiresAt    *string           `json:"expires_at" doc:"RFC 3339, UTC; null when it has no lifetime"`
+	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one"`
+	PerDevice    map[string]string `json:"per_device" doc:"own messages: status by recipient device; else empty"`
+}
+
+type eventObject struct {
+	header
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started"`
+	ID           string `json:"id" doc:"id of the event in the history"`
+	Conversation string `json:"conversation" doc:"the peer's address"`
+	At           string `json:"at" doc:"RFC 3339, UTC"`
+}
+
+type conversationObject struct {
+	header
+	Peer   string         `json:"peer" doc:"the peer's address"`
+	Alias  string         `json:"alias" doc:"own name for the peer, may be empty"`
+	Trust  string         `json:"trust" enum:"first_use,verified,changed" doc:"what is known about the peer's identity"`
+	Unread int            `json:"unread" doc:"messages not yet taken by the default consumer"`
+	Last   *messageObject `json:"last" doc:"the newest message, null when there is none"`
+}
+
+type deviceObject struct {
+	ID      string `json:"id" doc:"16 hexadecimal digits"`
+	Name    string `json:"name" doc:"name that the device's owner gave it"`
+	Revoked bool   `json:"revoked" doc:"no longer part of the account"`
+	AddedAt string `json:"added_at" doc:"RFC 3339, UTC"`
+}
+
+type contactObject struct {
+	header
+	Address   string         `json:"address" doc:"user@host[:port]"`
+	Alias     string         `json:"alias" doc:"own name for the contact, may be empty"`
+	Trust     string         `json:"trust" enum:"first_use,verified,changed" doc:"first_use: pinned when first seen; verified: safety number compared; changed: another account key was seen, nothing is sent"`
+	Identity  string         `json:"identity" doc:"fingerprint of the pinned account key"`
+	Pending   string         `json:"pending,omitempty" doc:"fingerprint of the new account key when trust is changed"`
+	FirstSeen string         `json:"first_seen" doc:"RFC 3339, UTC"`
+	Devices   []deviceObject `json:"devices" doc:"the contact's signed device list"`
+	Removed   bool           `json:"removed,omitempty" doc:"true when this command removed the contact"`
+}
+
+type safetyNumberObject struct {
+	header
+	Peer   string   `json:"peer" doc:"the peer's address"`
+	Digits string   `json:"digits" doc:"60 digits; the same on both sides"`
+	Groups []string `json:"groups" doc:"the digits in twelve groups of five, as people read them out"`
+	QR     string   `json:"qr" doc:"text of the QR code"`
+	Trust  string   `json:"trust" enum:"first_use,verified,changed" doc:"what is known about the peer's identity"`
+}
+
+type statusObject struct {
+	header
+	Account        accountObject `json:"account" doc:"this device's account"`
+	Role           string        `json:"role" doc:"owner: this process held the store; attached: it used a running owner"`
+	OwnerPID       int           `json:"owner_pid" doc:"process that holds the store"`
+	Connected      bool          `json:"connected" doc:"whether the owner is connected to the server"`
+	LastError      string        `json:"last_error,omitempty" doc:"why not, in words"`
+	LastContact    *string       `json:"last_contact" doc:"RFC 3339, UTC; null when never"`
+	ClockOffsetMS  int64         `json:"clock_offset_ms" doc:"the server's clock minus this machine's; 0 when unknown"`
+	Outbox         int           `json:"outbox" doc:"messages that wait to leave"`
+	Undelivered    int           `json:"undelivered" doc:"incoming messages not yet taken by the default consumer"`
+	OneTimeLeft    int           `json:"one_time_left" doc:"one-time prekeys at the server, the smaller of both kinds"`
+	SignedPrekeyAt *string       `json:"signed_prekey_at" doc:"age of the signed prekey, RFC 3339, UTC"`
+	Sessions       int           `json:"sessions" doc:"ratchet sessions"`
+	SkippedKeys    int           `json:"skipped_keys" doc:"keys kept for messages that may still come"`
+	Warnings       []string      `json:"warnings" doc:"what needs attention, in words"`
+}
+
+type serverObject struct {
+	header
+	Listen string `json:"listen" doc:"address and port it answers on"`
+	Invite string `json:"invite,omitempty" doc:"link for pawl register; good for 24 hours, many uses"`
+}
+
+type versionObject struct {
+	header
+	Version string `json:"version" doc:"version of the program"`
+	Commit  string `json:"commit,omitempty" doc:"revision it was built from"`
+	Go      string `json:"go" doc:"version of the Go toolchain"`
+	OS      string `json:"os" doc:"operating system"`
+	Arch    string `json:"arch" doc:"processor architecture"`
+}
+
+type errorObject struct {
+	header
+	Code       string   `json:"code" doc:"stable name of the kind of failure"`
+	Exit       int      `json:"exit" doc:"exit code of the program"`
+	Message    string   `json:"message" doc:"what went wrong, for people"`
+	Retryable  bool     `json:"retryable" doc:"whether the same command may succeed later; false also when repeating would do a thing twice"`
+	Hint       string   `json:"hint" doc:"what to do, for people; may be empty"`
+	MessageID  string   `json:"message_id,omitempty" doc:"id of the message it is about"`
+	Candidates []string `json:"candidates,omitempty" doc:"who an ambiguous word could mean"`
+}
+
+type demoStepObject struct {
+	header
+	Step   int            `json:"step" doc:"number of the step"`
+	Name   string         `json:"name" doc:"stable name of the step"`
+	Title  string         `json:"title" doc:"what the step shows"`
+	OK     bool           `json:"ok" doc:"whether what it claims was checked and holds"`
+	Claims []string       `json:"claims" doc:"what was checked, in words"`
+	Data   map[string]any `json:"data" doc:"figures of the step"`
+	MS     int64          `json:"ms" doc:"how long it took, in milliseconds"`
+}
+
+// instant writes a time as RFC 3339 in UTC, always to the millisecond, so that
+// equal lengths sort as text.
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+func maybeInstant(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	s := instant(t)
+	return &s
+}
+
+func accountOf(a client.Account) accountObject {
+	return accountObject{head("account"), a.Address, a.Device, a.DeviceName, a.Server, instant(a.CreatedAt), a.Identity}
+}
+
+// objectOf gives the object of one entry of a conversation: a message, or an
+// event for a notice.
+func objectOf(m client.Message) any {
+	if m.Kind == client.KindNotice {
+		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m))}
+	}
+	return messageOf(m)
+}
+
+func messageOf(m client.Message) messageObject {
+	o := messageObject{
+		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To,
+		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause,
+		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
+		Status: string(m.Status), PerDevice: map[string]string{},
+	}
+	for device, status := range m.PerDevice {
+		o.PerDevice[device] = string(status)
+	}
+	return o
+}
+
+// shownAt is the time a person cares for: when it came, or when it was sent.
+func shownAt(m client.Message) time.Time {
+	if m.ReceivedAt.IsZero() {
+		return m.SentAt
+	}
+	return m.ReceivedAt
+}
+
+func conversationOf(c client.Conversation) conversationObject {
+	o := conversationObject{head("conversation"), c.Peer, c.Alias, string(c.Trust), c.Unread, nil}
+	if c.Last.ID != "" {
+		last := messageOf(c.Last)
+		o.Last = &last
+	}
+	return o
+}
+
+func contactOf(c client.Contact) contactObject {
+	o := contactObject{
+		header: head("contact"), Address: c.Address, Alias: c.Alias, Trust: string(c.Trust),
+		Identity: c.Identity, Pending: c.Pending, FirstSeen: instant(c.FirstSeen), Devices: []deviceObject{},
+	}
+	for _, d := range c.Devices {
+		o.Devices = append(o.Devices, deviceObject{d.ID, d.Name, d.Revoked, instant(d.AddedAt)})
+	}
+	return o
+}
+
+func safetyNumberOf(n client.SafetyNumber) safetyNumberObject {
+	return safetyNumberObject{head("safety_number"), n.Peer, n.Digits, fives(n.Digits), n.QR, string(n.Trust)}
+}
+
+// fives cuts digits into groups of five.
+func fives(digits string) []string {
+	groups := []string{}
+	for len(digits) > 5 {
+		groups, digits = append(groups, digits[:5]), digits[5:]
+	}
+	return append(groups, digits)
+}
+
+func statusOf(s client.StatusReport) statusObject {
+	warnings := s.Warnings
+	if warnings == nil {
+		warnings = []string{}
+	}
+	return statusObject{
+		header: head("status"), Account: accountOf(s.Account), Role: s.Role, OwnerPID: s.OwnerPID, Connected: s.Connected,
+		LastError: s.LastError, LastContact: maybeInstant(s.LastContact), ClockOffsetMS: s.ClockOffset.Milliseconds(),
+		Outbox: s.Outbox, Undelivered: s.Undelivered, OneTimeLeft: s.OneTimeLeft, SignedPrekeyAt: maybeInstant(s.SignedPrekey),
+		Sessions: s.Sessions, SkippedKeys: s.SkippedKeys, Warnings: warnings,
+	}
+}

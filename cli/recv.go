@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+// recvBatch is how many messages are printed between two acknowledgements.
+const recvBatch = 100
+
+type recvFlags struct {
+	follow, offline bool
+	consumer        string
+	limit           int
+}
+
+func (a *app) recv() *cobra.Command {
+	var f recvFlags
+	cmd := &cobra.Command{
+		Use:     "recv",
+		Short:   "print the messages that wait",
+		GroupID: groupDaily,
+		Long: `Prints the messages that wait, oldest first, and exits; with --follow it goes on
+printing as they come. A message counts as taken only after standard output took it, so
+one that a broken pipe lost comes again.
+
+Several programs can each have every message: give each a name with --consumer.`,
+		Example: `  pawl recv
+  pawl recv --follow
+  pawl recv --json | jq -r .text
+  pawl recv --follow --consumer mailer --json`,
+		Args: words(0, 0, "no words"),
+		RunE: a.run(func(ctx context.Context, _ []string) error {
+			if f.limit < 0 {
+				return usagef("0 is no limit", "--limit cannot be negative")
+			}
+			if f.follow && f.offline {
+				return usagef("", "--follow and --offline exclude each other")
+			}
+			return a.with(ctx, func(api client.API) error {
+				if f.follow {
+					return a.followMessages(ctx, api, f)
+				}
+				return a.takeMessages(ctx, api, f)
+			})
+		}),
+	}
+	cmd.Flags().BoolVarP(&f.follow, "follow", "f", false, "stay connected and print messages as they come")
+	cmd.Flags().StringVar(&f.consumer, "consumer", "", "`NAME` of the reader; each name gets every message once")
+	cmd.Flags().IntVarP(&f.limit, "limit", "n", 0, "print at most `N`; 0 is all")
+	cmd.Flags().BoolVar(&f.offline, "offline", false, "print what is already here without asking the server")
+	return cmd
+}
+
+// takeMessages prints what waits. It acknowledges only what standard output
+// has taken (R-CLI-05).
+func (a *app) takeMessages(ctx context.Context, api client.API, f recvFlags) error {
+	if !f.offline {
+		if err := api.Sync(ctx); err != nil {
+			if errors.Is(err, client.ErrUnreachable) {
+				return &failure{err: err, message: err.Error(), hint: "`pawl recv --offline` prints what is already here"}
+			}
+			return err
+		}
+	}
+	printed := 0
+	for f.limit == 0 || printed < f.limit {
+		size := recvBatch
+		if f.limit > 0 {
+			size = min(size, f.limit-printed)
+		}
+		batch, err := api.Receive(ctx, f.consumer, size)
+		if err != nil {
+			return err
+		}
+		if len(batch) == 0 {
+			break
+		}
+		if err := a.printAll(batch); err != nil {
+			return err
+		}
+		ids := make([]string, len(batch))
+		for i, m := range batch {
+			ids[i] = m.ID
+		}
+		if err := api.Ack(ctx, f.consumer, ids...); err != nil {
+			return err
+		}
+		printed += len(batch)
+	}
+	if printed == 0 && !a.out.json {
+		a.out.note("nothing waits")
+	}
+	return nil
+}
+
+// followMessages prints messages as they come; each is acknowledged when the
+// loop comes back for the next one, that is after it was written.
+func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) error {
+	printed := 0
+	for m, err := range api.Follow(ctx, f.consumer) {
+		if err != nil {
+			return err
+		}
+		if err := a.printAll([]client.Message{m}); err != nil {
+			return err
+		}
+		if printed++; printed == f.limit {
+			// Breaking out would leave this one unacknowledged.
+			return api.Ack(ctx, f.consumer, m.ID)
+		}
+	}
+	return ctx.Err()
+}
+
+// printAll writes messages with one write, so that one batch costs one call.
+func (a *app) printAll(messages []client.Message) error {
+	var data []byte
+	for _, m := range messages {
+		switch {
+		case a.out.json:
+			data = append(data, encodeLine(objectOf(m))...)
+		case m.Kind == client.KindNotice:
+			a.warnNotice(m)
+		default:
+			data = append(data, a.messageText(m)...)
+		}
+	}
+	return writeData(a.env.Stdout, data)
+}
+
+// warnNotice says in words what an event object says to programs.
+func (a *app) warnNotice(m client.Message) {
+	peer := clean(m.Conversation)
+	switch m.Notice {
+	case client.NoticeIdentityChanged:
+		a.out.warn("the identity of %s has changed; compare safety numbers with `pawl verify %s` before you go on", peer, peer)
+	case client.NoticeSessionReset:
+		a.out.warn("a new session with %s was started; messages that were under way may be lost", peer)
+	default:
+		a.out.warn("%s: %s", peer, clean(m.Notice))
+	}
+}

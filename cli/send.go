@@ -1,0 +1,281 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+// maxText bounds what is read of standard input for one message. It is well
+// above what a message may hold, so that the engine says what is too long.
+const maxText = 1 << 20
+
+type sendFlags struct {
+	reply, subject, ttl, wait string
+	lines                     bool
+}
+
+func (a *app) send() *cobra.Command {
+	var f sendFlags
+	cmd := &cobra.Command{
+		Use:     "send RECIPIENT [TEXT… | -]",
+		Short:   "send a message",
+		GroupID: groupDaily,
+		Long: `Sends TEXT, or standard input when there is no TEXT and standard input is not a
+terminal, or when TEXT is -. RECIPIENT is user@host, an alias, a bare name that only one
+contact has, or me. Returns when the server has the message durably (--wait accepted).
+
+When the server cannot be reached the message stays queued, the command exits with 3
+and names its id; it leaves by itself as soon as the server answers again.`,
+		Example: `  pawl send bob@localhost "Shall we meet at noon?"
+  pawl send bob --subject minutes < minutes.txt
+  dmesg | tail | pawl send ops -
+  tail -f log | pawl send ops --lines
+  pawl send bob -- --this is text, not a flag`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return words(1, -1, "a RECIPIENT")(cmd, args)
+		},
+		RunE: a.run(func(ctx context.Context, args []string) error { return a.sendWords(ctx, f, args[0], args[1:]) }),
+	}
+	cmd.Flags().StringVar(&f.reply, "reply", "", "`ID` of the message this one answers")
+	cmd.Flags().StringVar(&f.subject, "subject", "", "subject `LINE`")
+	cmd.Flags().StringVar(&f.ttl, "ttl", "", "`TIME` that the server keeps it for the recipient, such as 90m, 12h or 7d")
+	cmd.Flags().StringVar(&f.wait, "wait", "accepted", "`WHAT` to wait for: accepted (the server has it) or none (it is in the outbox)")
+	cmd.Flags().BoolVar(&f.lines, "lines", false, "send each line of standard input as a message of its own")
+	cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"accepted", "none"}, cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []string) error {
+	o := client.SendOptions{Subject: f.subject, ReplyTo: f.reply}
+	switch f.wait {
+	case "accepted":
+	case "none":
+		o.NoWait = true
+	case "delivered", "read":
+		return usagef("use --wait accepted: the server then has the message durably", "--wait %s is not possible in this version; it takes accepted or none", f.wait)
+	default:
+		return usagef("", "--wait takes accepted or none, not %q", clean(f.wait))
+	}
+	var err error
+	if o.TTL, err = lifetime(f.ttl); err != nil {
+		return err
+	}
+	if f.lines && len(text) > 0 && !(len(text) == 1 && text[0] == "-") {
+		return usagef("pipe the lines in, or leave --lines away", "--lines reads standard input and takes no TEXT")
+	}
+	if f.lines {
+		if a.env.StdinTerminal() && len(text) == 0 {
+			return usagef("pipe the lines in, or say - to type them", "--lines reads standard input, which is a terminal")
+		}
+		return a.with(ctx, func(api client.API) error { return a.sendLines(ctx, api, to, o) })
+	}
+	body, err := a.textOf(text)
+	if err != nil {
+		return err
+	}
+	return a.with(ctx, func(api client.API) error {
+		address, err := api.Resolve(ctx, to)
+		if err != nil {
+			return err
+		}
+		m, err := api.Send(ctx, address, body, o)
+		if err != nil {
+			return queued(m, err)
+		}
+		if err := a.out.show(messageOf(m), sentText(m)); err != nil {
+			return err
+		}
+		return partly(m)
+	})
+}
+
+// textOf is the text of the message: the words, or standard input (R-CLI-10).
+func (a *app) textOf(text []string) (string, error) {
+	if len(text) > 0 && !(len(text) == 1 && text[0] == "-") {
+		return strings.Join(text, " "), nil
+	}
+	if len(text) == 0 && a.env.StdinTerminal() {
+		return "", usagef("write it after the recipient, pipe it in, or say - to type it and end with ctrl-D", "there is no text to send")
+	}
+	b, err := io.ReadAll(io.LimitReader(a.env.Stdin, maxText+1))
+	if err != nil {
+		return "", fmt.Errorf("standard input cannot be read: %w", err)
+	}
+	if len(b) > maxText {
+		return "", fmt.Errorf("%w: more than %d bytes", client.ErrTooLong, maxText)
+	}
+	body := withoutLineEnd(string(b))
+	if body == "" {
+		return "", usagef("", "there is no text to send: standard input is empty")
+	}
+	return body, nil
+}
+
+func withoutLineEnd(s string) string {
+	if rest, ok := strings.CutSuffix(s, "\n"); ok {
+		return strings.TrimSuffix(rest, "\r")
+	}
+	return s
+}
+
+// sendLines sends every line of standard input as it comes. Lines that cannot
+// leave now stay queued and count as partly done only when others got through.
+func (a *app) sendLines(ctx context.Context, api client.API, to string, o client.SendOptions) error {
+	address, err := api.Resolve(ctx, to)
+	if err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(a.env.Stdin, 64<<10)
+	var done, waiting, failed, number int
+	var first, lastQueued error
+	for ended := false; !ended; {
+		line, err := readLine(in)
+		ended = errors.Is(err, io.EOF)
+		if err != nil && !ended {
+			return err
+		}
+		if line = withoutLineEnd(line); line == "" {
+			continue
+		}
+		number++
+		m, err := api.Send(ctx, address, line, o)
+		if err == nil {
+			err = partly(m)
+		}
+		switch {
+		case err == nil:
+			done++
+		case errors.Is(queued(m, err), errQueued):
+			waiting++
+			lastQueued = queued(m, err)
+			continue
+		case perLine(err):
+			failed++
+			if first == nil {
+				first = err
+			}
+			a.out.note("line %d was not sent: %s", number, clean(err.Error()))
+			continue
+		case done+waiting == 0:
+			return err
+		default:
+			return &failure{err: errPartly, message: fmt.Sprintf("stopped at line %d after %s: %v", number, count(done, "message"), err)}
+		}
+		if err := a.out.show(messageOf(m), sentText(m)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case number == 0:
+		return usagef("", "there is no text to send: standard input has no lines")
+	case failed > 0 && done+waiting == 0:
+		return first
+	case failed > 0, waiting > 0 && done > 0:
+		return &failure{err: errPartly, message: fmt.Sprintf("of %s %d were accepted, %d are queued and %d failed", count(number, "line"), done, waiting, failed)}
+	case waiting > 1:
+		return &failure{err: errQueued, message: fmt.Sprintf("the server cannot be reached; %s are queued", count(waiting, "message"))}
+	}
+	return lastQueued
+}
+
+// perLine reports whether an error is about this line alone.
+func perLine(err error) bool {
+	return errors.Is(err, client.ErrTooLong) || errors.Is(err, client.ErrInvalidText) || errors.Is(err, errPartly)
+}
+
+// readLine reads up to a line end; a line past maxText comes in pieces that
+// the engine refuses as too long.
+func readLine(in *bufio.Reader) (string, error) {
+	var b strings.Builder
+	for {
+		piece, err := in.ReadSlice('\n')
+		b.Write(piece)
+		if !errors.Is(err, bufio.ErrBufferFull) || b.Len() > maxText {
+			return b.String(), err
+		}
+	}
+}
+
+// queued turns "unreachable, but kept" into its own failure: doing it again
+// would send it twice (R-CLI-11).
+func queued(m client.Message, err error) error {
+	if m.ID == "" || m.Status != client.StatusSending {
+		return err
+	}
+	if errors.Is(err, client.ErrUnreachable) {
+		return &failure{
+			err: errQueued, messageID: m.ID, kept: true,
+			message: fmt.Sprintf("the server cannot be reached; message %s is queued and leaves later by itself", m.ID),
+		}
+	}
+	return &failure{
+		err: err, messageID: m.ID, kept: true,
+		message: fmt.Sprintf("%s; message %s is queued and leaves later by itself", tidy(err.Error()), m.ID),
+		hint:    keptHint(err),
+	}
+}
+
+// keptHint is what to do about a message that waits for another reason than the
+// network.
+func keptHint(err error) string {
+	if errors.Is(err, client.ErrRateLimited) || errors.Is(err, client.ErrMailboxFull) {
+		return "nothing needs to be sent again: it leaves by itself"
+	}
+	return "" // the hint of the class
+}
+
+// partly says when some devices of the recipient failed.
+func partly(m client.Message) error {
+	failed := 0
+	for _, s := range m.PerDevice {
+		if s == client.StatusFailed {
+			failed++
+		}
+	}
+	if failed == 0 {
+		return nil
+	}
+	return &failure{
+		err: errPartly, messageID: m.ID,
+		message: fmt.Sprintf("message %s failed for %d of %s", m.ID, failed, count(len(m.PerDevice), "device")),
+	}
+}
+
+func sentText(m client.Message) string {
+	return fmt.Sprintf("%s  %s  %s\n", clean(m.ID), clean(string(m.Status)), clean(m.To))
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return strconv.Itoa(n) + " " + what + "s"
+}
+
+// lifetime reads a duration that may also be in days or weeks.
+func lifetime(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	for unit, length := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
+		if n, ok := strings.CutSuffix(s, unit); ok && err != nil {
+			whole, bad := strconv.ParseUint(n, 10, 16)
+			d, err = time.Duration(whole)*length, bad
+		}
+	}
+	if err != nil || d < time.Second {
+		return 0, usagef("for example 90m, 12h, 7d or 2w", "--ttl takes a time of at least one second, not %q", clean(s))
+	}
+	return d, nil
+}

@@ -1,0 +1,182 @@
+package client
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/relayclient"
+)
+
+// attempt is one try to connect; done is closed when it is decided.
+type attempt struct {
+	done chan struct{}
+	link *link
+	err  error
+}
+
+// connected returns the live connection, starting one if need be. It waits for
+// the attempt under way and returns its error: the loop goes on trying in the
+// background, the caller decides whether to.
+func (e *engine) connected(ctx context.Context) (*link, error) {
+	e.mu.Lock()
+	if e.link != nil {
+		l := e.link
+		e.mu.Unlock()
+		return l, nil
+	}
+	if e.life.Err() != nil {
+		e.mu.Unlock()
+		return nil, errClosed
+	}
+	if e.attempt == nil || isClosed(e.attempt.done) {
+		e.attempt = &attempt{done: make(chan struct{})}
+	}
+	a := e.attempt
+	if !e.started {
+		e.started = true
+		e.tasks.Go(e.connectLoop)
+		e.tasks.Go(e.outboxLoop)
+	}
+	e.mu.Unlock()
+	wake(e.kick)
+	select {
+	case <-a.done:
+		return a.link, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+var errClosed = errors.New("client: closed")
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// connectLoop keeps a connection while the engine lives: full-jitter back-off
+// between attempts, cut short when somebody asks for a connection.
+func (e *engine) connectLoop() {
+	delay := reconnectMin
+	for e.life.Err() == nil {
+		l, err := e.dial()
+		e.mu.Lock()
+		if e.attempt == nil || isClosed(e.attempt.done) {
+			e.attempt = &attempt{done: make(chan struct{})}
+		}
+		e.attempt.link, e.attempt.err = l, err
+		close(e.attempt.done)
+		e.link, e.lastErr = l, err
+		if err == nil {
+			e.lastLive = e.now()
+		}
+		e.mu.Unlock()
+		e.changed()
+		wake(e.flushKick)
+		if err == nil {
+			e.tasks.Go(func() { e.maintain(l) })
+			since := e.now()
+			e.receiveLoop(l)
+			l.conn.Close()
+			if e.now().Sub(since) > reconnectMax {
+				delay = reconnectMin // not for connections that die young
+			}
+			e.mu.Lock()
+			e.link, e.lastErr = nil, l.err
+			e.mu.Unlock()
+			e.changed()
+		} else {
+			e.log.Info("not connected", "reason", reason(err))
+		}
+		if e.life.Err() != nil {
+			return
+		}
+		t := time.NewTimer(rand.N(delay) + reconnectMin/2)
+		select {
+		case <-t.C:
+		case <-e.kick:
+		case <-e.life.Done():
+		}
+		t.Stop()
+		delay = min(2*delay, reconnectMax)
+	}
+}
+
+// dial connects, logs in and checks the clocks. The pin is enforced below
+// (R-CLT-06).
+func (e *engine) dial() (*link, error) {
+	ctx, cancel := context.WithTimeout(e.life, 20*time.Second)
+	defer cancel()
+	before := e.now()
+	conn, err := relayclient.Dial(ctx, e.self.target(), relayclient.Login{
+		User: e.self.address.User(), Device: e.self.device, Key: ed25519.PrivateKey(e.self.sign),
+	})
+	if err != nil {
+		return nil, relayError(err)
+	}
+	now := e.now()
+	offset := conn.ServerTime().Sub(before.Add(now.Sub(before) / 2))
+	e.mu.Lock()
+	e.offset = offset
+	e.mu.Unlock()
+	if offset.Abs() > ClockTolerance { // R-CLT-11
+		conn.Close()
+		return nil, ErrClock
+	}
+	return &link{conn: conn, caught: make(chan struct{}), failed: make(chan struct{})}, nil
+}
+
+func (s *self) target() relayclient.Target {
+	t := relayclient.Target{Host: s.record.Host}
+	if len(s.record.Pin) > 0 {
+		t.Pin = s.record.Pin
+	}
+	return t
+}
+
+// relayError turns the relay's refusals into the client's errors.
+func relayError(err error) error {
+	for _, m := range []struct {
+		from error
+		to   error
+	}{
+		{relayclient.ErrPin, ErrServerIdentity}, {relayclient.ErrUnreachable, ErrUnreachable},
+		{relay.NotFound, ErrUnknownRecipient}, {relay.RateLimited, ErrRateLimited},
+		{relay.MailboxFull, ErrMailboxFull}, {relay.TooLarge, ErrTooLong}, {relay.Unauthorized, ErrRevoked},
+		{relay.Exists, ErrNameTaken}, {relay.InviteInvalid, ErrInvite}, {relay.Closed, ErrRefused},
+		{relay.Unavailable, ErrUnreachable}, {relay.Internal, ErrUnreachable}, {relay.BadRequest, ErrRefused},
+		{relay.Conflict, ErrRefused},
+	} {
+		if errors.Is(err, m.from) {
+			return &wrapped{m.to, err}
+		}
+	}
+	return err
+}
+
+// reason is an error in words that name nobody (R-CLT-12).
+func reason(err error) string {
+	for _, known := range []error{
+		ErrUnreachable, ErrServerIdentity, ErrRevoked, ErrClock, ErrDiskFull, ErrStoreDamaged, ErrRateLimited,
+	} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return "other"
+}

@@ -1,0 +1,414 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/session"
+	"github.com/pawl-chat/pawl/internal/vault"
+	"github.com/pawl-chat/pawl/x3dh"
+)
+
+// person is a pinned contact with its verified device list.
+type person struct {
+	record  contactRecord
+	address address.Address
+	list    devicelist.List
+	pending *devicelist.List // under another account key, when the identity changed
+}
+
+func (r contactRecord) live() (*person, error) {
+	a, err := address.ParseCanonical(r.Address)
+	if err != nil {
+		return nil, ErrStoreDamaged
+	}
+	p := &person{record: r, address: a}
+	if p.list, err = devicelist.VerifyChain(r.Chain); err != nil {
+		return nil, ErrStoreDamaged
+	}
+	if len(r.Pending) > 0 {
+		l, err := devicelist.VerifyChain(r.Pending)
+		if err != nil {
+			return nil, ErrStoreDamaged
+		}
+		p.pending = &l
+	}
+	return p, nil
+}
+
+func (p *person) trust() Trust {
+	switch {
+	case p.pending != nil:
+		return TrustChanged
+	case p.record.Verified:
+		return TrustVerified
+	}
+	return TrustFirstUse
+}
+
+// party is the public view of one of the person's devices.
+func (p *person) party(d devicelist.Device) x3dh.Party {
+	return x3dh.Party{Account: p.list.Account, Address: p.record.Address, Device: uint64(d.ID), Identity: d.DH}
+}
+
+// person returns a pinned contact, or nil.
+func (e *engine) person(ctx context.Context, addr string) (p *person, err error) {
+	err = e.view(ctx, func(tx *vault.Tx) error {
+		p, err = readPerson(tx, addr)
+		return err
+	})
+	return p, err
+}
+
+func readPerson(tx *vault.Tx, addr string) (*person, error) {
+	r, ok, err := getContact(tx, addr)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return r.live()
+}
+
+// lookup asks the server for a person's device list, verifies it against what
+// is pinned, pins it when it is the first, and returns the contact as it now
+// stands. A list under another account key, a fork or a rollback never
+// replaces what is pinned (R-CLT-07).
+func (e *engine) lookup(ctx context.Context, l *link, addr address.Address) (*person, error) {
+	defer e.contactMu.lock(addr.String())()
+	if addr.Host() != e.self.address.Host() {
+		return nil, fmt.Errorf("%w at this server: people on other servers cannot be reached yet", ErrUnknownRecipient)
+	}
+	entries, err := l.conn.Account(ctx, addr.User())
+	if err != nil {
+		return nil, relayError(err)
+	}
+	size := 0
+	for _, entry := range entries {
+		size += len(entry)
+	}
+	if len(entries) > MaxChain || size > MaxChainBytes {
+		return nil, fmt.Errorf("%w: the device list is too long", ErrRefused)
+	}
+	list, err := devicelist.VerifyChain(entries)
+	if err != nil {
+		return nil, &wrapped{ErrRefused, err}
+	}
+	if list.Address != addr {
+		return nil, fmt.Errorf("%w: the server answered with another person's device list", ErrRefused)
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	var p *person
+	err = e.update(ctx, func(tx *vault.Tx) error {
+		if p, err = readPerson(tx, addr.String()); err != nil {
+			return err
+		}
+		next, notice := merge(p, addr.String(), entries, list, e.now())
+		if next == nil {
+			return nil
+		}
+		if err := putContact(tx, *next); err != nil {
+			return err
+		}
+		if p, err = next.live(); err != nil || notice == "" {
+			return err
+		}
+		return e.putNotice(tx, addr.String(), notice)
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.changed()
+	return p, nil
+}
+
+// merge decides what a verified chain from the server does to a pinned contact:
+// the record to store, nil for no change, and a notice for the person.
+func merge(p *person, addr string, entries [][]byte, list devicelist.List, now time.Time) (*contactRecord, string) {
+	if p == nil {
+		return &contactRecord{Address: addr, Chain: entries, FirstSeen: now.UnixMilli()}, ""
+	}
+	next := p.record
+	if !bytes.Equal(list.Account, p.list.Account) {
+		if p.pending != nil && bytes.Equal(list.Account, p.pending.Account) {
+			if len(entries) <= len(p.record.Pending) {
+				return nil, ""
+			}
+			next.Pending = entries
+			return &next, ""
+		}
+		next.Pending = entries
+		return &next, NoticeIdentityChanged
+	}
+	for i := range min(len(entries), len(p.record.Chain)) {
+		if !bytes.Equal(entries[i], p.record.Chain[i]) {
+			return nil, "" // a fork: what is pinned stays, and sending goes on to the devices it lists
+		}
+	}
+	if len(entries) <= len(p.record.Chain) {
+		return nil, "" // nothing new, or a rollback
+	}
+	next.Chain = entries
+	return &next, ""
+}
+
+// putNotice writes a notice into a conversation. The caller holds state.
+func (e *engine) putNotice(tx *vault.Tx, conversation, notice string) error {
+	id, now := content.NewID(), e.now().UnixMilli()
+	return putMessage(tx, &messageRecord{
+		ID: id[:], Conversation: conversation, From: conversation, To: e.self.record.Address,
+		Kind: string(KindNotice), Notice: notice, SentAt: now, ReceivedAt: now,
+		Status: string(StatusReceived), order: e.nextOrder(),
+	})
+}
+
+// findPerson resolves a word to a contact, asking the server when it is an
+// address that is not pinned yet.
+func (e *engine) findPerson(ctx context.Context, word string) (*person, error) {
+	addr, err := e.resolve(ctx, word)
+	if err != nil {
+		return nil, err
+	}
+	if p, err := e.person(ctx, addr.String()); err != nil || p != nil {
+		return p, err
+	}
+	l, err := e.connected(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.lookup(ctx, l, addr)
+}
+
+// resolve finds whom a word means: a whole address, an alias, the name of a
+// contact, "me", or a bare name on this account's own server (R-CLT-16).
+func (e *engine) resolve(ctx context.Context, word string) (address.Address, error) {
+	word = strings.TrimSpace(word)
+	if word == "me" {
+		return e.self.address, nil
+	}
+	if strings.Contains(word, "@") {
+		a, err := address.Parse(word)
+		if err != nil {
+			return address.Address{}, &wrapped{ErrUnknownRecipient, err}
+		}
+		return a, nil
+	}
+	all, err := e.contactRecords(ctx)
+	if err != nil {
+		return address.Address{}, err
+	}
+	var found []string
+	for _, c := range all {
+		user, _, _ := strings.Cut(c.Address, "@")
+		if strings.EqualFold(c.Alias, word) || strings.EqualFold(user, word) {
+			found = append(found, c.Address)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return address.ParseCanonical(found[0])
+	case len(found) > 1:
+		slices.Sort(found)
+		return address.Address{}, &AmbiguousError{Word: word, Candidates: found}
+	}
+	a, err := address.New(word, e.self.address.Host())
+	if err != nil {
+		return address.Address{}, &wrapped{ErrUnknownRecipient, err}
+	}
+	return a, nil
+}
+
+func (e *engine) contactRecords(ctx context.Context) (all []contactRecord, err error) {
+	err = e.view(ctx, func(tx *vault.Tx) error {
+		return tx.Scan(tableContact, nil, firstOrder, lastOrder, 0, false, func(r vault.Row) error {
+			c, err := decodeRecord[contactRecord](r.Value)
+			all = append(all, c)
+			return err
+		})
+	})
+	return all, err
+}
+
+// changePerson applies fn to a contact's record in one transaction.
+func (e *engine) changePerson(ctx context.Context, who string, fn func(tx *vault.Tx, p *person) error) error {
+	p, err := e.findPerson(ctx, who)
+	if err != nil {
+		return err
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	err = e.update(ctx, func(tx *vault.Tx) error {
+		if p, err = readPerson(tx, p.record.Address); err != nil {
+			return err
+		}
+		if p == nil {
+			return ErrUnknownRecipient
+		}
+		return fn(tx, p)
+	})
+	e.changed()
+	return err
+}
+
+// Contact implements API.
+func (e *engine) Contact(ctx context.Context, who string) (Contact, error) {
+	p, err := e.findPerson(ctx, who)
+	if err != nil {
+		return Contact{}, err
+	}
+	return p.contact(), nil
+}
+
+// Contacts implements API.
+func (e *engine) Contacts(ctx context.Context) ([]Contact, error) {
+	records, err := e.contactRecords(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Contact, 0, len(records))
+	for _, r := range records {
+		p, err := r.live()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p.contact())
+	}
+	slices.SortFunc(out, func(a, b Contact) int { return strings.Compare(a.Address, b.Address) })
+	return out, nil
+}
+
+func (p *person) contact() Contact {
+	c := Contact{
+		Address: p.record.Address, Alias: p.record.Alias, Trust: p.trust(),
+		Identity: devicelist.Fingerprint(p.list.Account), FirstSeen: time.UnixMilli(p.record.FirstSeen).UTC(),
+	}
+	if p.pending != nil {
+		c.Pending = devicelist.Fingerprint(p.pending.Account)
+	}
+	for _, d := range p.list.Devices {
+		c.Devices = append(c.Devices, Device{
+			ID: d.ID.String(), Name: d.Name, Revoked: d.Status == devicelist.Revoked,
+			AddedAt: time.Unix(d.AddedAt, 0).UTC(),
+		})
+	}
+	return c
+}
+
+// SetAlias implements API.
+func (e *engine) SetAlias(ctx context.Context, who, alias string) error {
+	if len(alias) > MaxAlias || !utf8.ValidString(alias) || strings.ContainsFunc(alias, func(r rune) bool {
+		return !unicode.IsPrint(r) || strings.ContainsRune("@#/:", r)
+	}) || alias == "me" {
+		return fmt.Errorf("%w: an alias is at most %d bytes of printable text without @ # / :", ErrInvalidText, MaxAlias)
+	}
+	return e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
+		p.record.Alias = alias
+		return putContact(tx, p.record)
+	})
+}
+
+// RemoveContact implements API. Pinned identity and sessions go; the
+// conversation stays.
+func (e *engine) RemoveContact(ctx context.Context, who string) error {
+	addr, err := e.resolve(ctx, who)
+	if err != nil {
+		return err
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	return e.update(ctx, func(tx *vault.Tx) error {
+		p, err := readPerson(tx, addr.String())
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			return ErrUnknownRecipient
+		}
+		if err := e.dropSessions(tx, p); err != nil {
+			return err
+		}
+		_, err = tx.Delete(tableContact, []byte(p.record.Address))
+		return err
+	})
+}
+
+// dropSessions erases all sessions with a person. The caller holds state.
+func (e *engine) dropSessions(tx *vault.Tx, p *person) error {
+	for _, d := range p.list.Devices {
+		k := peerKey{p.record.Address, d.ID}
+		pair, err := e.pair(tx, k)
+		if err != nil {
+			return err
+		}
+		var ch session.Change
+		for _, s := range pair.Sessions() {
+			ch.Erase = append(ch.Erase, s.ID)
+		}
+		if err := storeChange(tx, k, ch); err != nil {
+			return err
+		}
+		delete(e.pairs, k)
+	}
+	return nil
+}
+
+// SafetyNumber implements API. For a changed identity it is the number of the
+// new one: what the person is about to decide on.
+func (e *engine) SafetyNumber(ctx context.Context, who string) (SafetyNumber, error) {
+	p, err := e.findPerson(ctx, who)
+	if err != nil {
+		return SafetyNumber{}, err
+	}
+	own, theirs := e.self.account.Public().(ed25519.PublicKey), p.list.Account
+	if p.pending != nil {
+		theirs = p.pending.Account
+	}
+	return SafetyNumber{
+		Peer: p.record.Address, Digits: devicelist.SafetyNumber(own, theirs),
+		QR: devicelist.QRText(own, theirs), Trust: p.trust(),
+	}, nil
+}
+
+// Confirm implements API.
+func (e *engine) Confirm(ctx context.Context, who string) error {
+	var held bool
+	err := e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
+		p.record.Verified, p.record.Known = true, true
+		if p.pending != nil {
+			if err := e.dropSessions(tx, p); err != nil {
+				return err
+			}
+			p.record.Chain, p.record.Pending = p.record.Pending, nil
+			held = true
+		}
+		return putContact(tx, p.record)
+	})
+	if err == nil && held {
+		err = e.openHeld(ctx, who)
+	}
+	return err
+}
+
+// Untrust implements API.
+func (e *engine) Untrust(ctx context.Context, who string) error {
+	return e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
+		p.record.Verified = false
+		return putContact(tx, p.record)
+	})
+}
+
+var errIsMe = errors.New("that is this account itself")
+
+// encodeRecord is the stored form of a record.
+func encodeRecord(v any) []byte { return codec.Marshal(v) }

@@ -1,0 +1,210 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/relayclient"
+	"github.com/pawl-chat/pawl/internal/session"
+	"github.com/pawl-chat/pawl/internal/vault"
+)
+
+// engine is the account at work in the process that owns the home. Fields are
+// grouped by what guards them.
+type engine struct {
+	// Set at creation.
+	vault *vault.Vault
+	self  *self
+	log   *slog.Logger
+	now   func() time.Time
+	life  context.Context // ends with Close
+	end   context.CancelFunc
+	tasks sync.WaitGroup
+
+	// state serialises every step that reads session state, derives the next
+	// and commits it. Nothing waits for the network while holding it.
+	state     sync.Mutex
+	pairs     map[peerKey]session.Pair // committed states; others are in the vault
+	lastOrder int64                    // highest message or outbox order given out
+
+	// mu guards what goroutines tell each other.
+	mu        sync.Mutex
+	link      *link         // the live connection, or nil
+	attempt   *attempt      // the attempt under way or the last one
+	started   bool          // the connection loop runs
+	kick      chan struct{} // wakes the connection loop out of its back-off
+	flushKick chan struct{} // wakes the outbox
+	news      chan struct{} // closed and replaced whenever something changed
+	waiters   map[string]chan outcome
+	begun     uint64 // rounds of the outbox that have begun
+	ended     uint64 // and that have ended, their statuses written
+	lastErr   error
+	lastLive  time.Time
+	offset    time.Duration
+	oneTime   int
+	nothing   map[string]int64 // by consumer: up to where nothing waits for it
+	settled   []settledMessage // accepted by the server, not yet written down
+	contactMu keyedMutex       // one network look-up at a time for each contact
+}
+
+// outcome is what became of an outbox entry, for the caller that waits.
+type outcome struct {
+	status Status
+	err    error
+}
+
+type settledMessage struct {
+	id      []byte
+	control bool
+	devices []uint64
+}
+
+func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
+	e := &engine{
+		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
+		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
+		news: make(chan struct{}), waiters: map[string]chan outcome{},
+		nothing: map[string]int64{},
+	}
+	e.life, e.end = context.WithCancel(context.Background())
+	err := v.View(e.life, func(tx *vault.Tx) error {
+		for _, t := range []vault.Table{tableMessage, tableOutbox} {
+			n, _, err := tx.MaxOrder(t, nil)
+			if err != nil {
+				return err
+			}
+			e.lastOrder = max(e.lastOrder, n)
+		}
+		return nil
+	})
+	if err != nil {
+		e.end()
+		return nil, storeError(err)
+	}
+	return e, nil
+}
+
+// close stops the connection and writes down what is known but not written.
+func (e *engine) close() error {
+	e.end()
+	e.tasks.Wait()
+	err := e.writeSettled(context.Background())
+	return errors.Join(err, e.vault.Close())
+}
+
+// changed wakes everything that waits for news.
+func (e *engine) changed() {
+	e.mu.Lock()
+	close(e.news)
+	e.news = make(chan struct{})
+	e.mu.Unlock()
+}
+
+// watch returns a channel that is closed at the next change.
+func (e *engine) watch() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.news
+}
+
+// nextOrder gives out the next position in the order of things. The caller
+// holds state.
+func (e *engine) nextOrder() int64 {
+	e.lastOrder++
+	return e.lastOrder
+}
+
+// pair returns the sessions with a device. The caller holds state.
+func (e *engine) pair(tx *vault.Tx, k peerKey) (session.Pair, error) {
+	if p, ok := e.pairs[k]; ok {
+		return p, nil
+	}
+	return loadPair(tx, k)
+}
+
+// remember keeps committed pairs at hand. The caller holds state, after the
+// commit: what is in memory is never ahead of the store (R-CLT-13).
+func (e *engine) remember(pairs map[peerKey]session.Pair) {
+	const atHand = 4096 // sessions re-read beyond that many peers
+	if len(e.pairs) > atHand {
+		clear(e.pairs)
+	}
+	for k, p := range pairs {
+		e.pairs[k] = p
+	}
+}
+
+// update runs one durable transaction and maps its errors.
+func (e *engine) update(ctx context.Context, fn func(*vault.Tx) error) error {
+	return storeError(e.vault.Update(ctx, fn))
+}
+
+func (e *engine) view(ctx context.Context, fn func(*vault.Tx) error) error {
+	return storeError(e.vault.View(ctx, fn))
+}
+
+// storeError turns the vault's errors into the client's.
+func storeError(err error) error {
+	for _, m := range []struct{ from, to error }{
+		{vault.ErrDiskFull, ErrDiskFull}, {vault.ErrDamaged, ErrStoreDamaged}, {vault.ErrWrongKey, ErrWrongPassphrase},
+		{vault.ErrLocked, ErrLocked}, {vault.ErrAbsent, ErrNotRegistered}, {vault.ErrExists, ErrAlreadyHere},
+	} {
+		if errors.Is(err, m.from) {
+			return &wrapped{m.to, err}
+		}
+	}
+	return err
+}
+
+// wrapped is an error of this package with its cause.
+type wrapped struct{ kind, cause error }
+
+func (w *wrapped) Error() string   { return w.kind.Error() + ": " + w.cause.Error() }
+func (w *wrapped) Unwrap() []error { return []error{w.kind, w.cause} }
+
+// link is one live connection.
+type link struct {
+	conn   *relayclient.Conn
+	taken  atomic.Uint64 // sequence number of the last delivery committed
+	caught chan struct{} // closed once everything that waited was taken
+	failed chan struct{} // closed when receiving stopped
+	err    error         // why, once failed is closed
+}
+
+// keyedMutex holds a lock for each key in use.
+type keyedMutex struct {
+	mu    sync.Mutex
+	locks map[string]*keyLock
+}
+
+type keyLock struct {
+	mu   sync.Mutex
+	uses int
+}
+
+func (k *keyedMutex) lock(key string) (unlock func()) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*keyLock{}
+	}
+	l := k.locks[key]
+	if l == nil {
+		l = &keyLock{}
+		k.locks[key] = l
+	}
+	l.uses++
+	k.mu.Unlock()
+	l.mu.Lock()
+	return func() {
+		l.mu.Unlock()
+		k.mu.Lock()
+		if l.uses--; l.uses == 0 {
+			delete(k.locks, key)
+		}
+		k.mu.Unlock()
+	}
+}

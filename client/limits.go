@@ -1,0 +1,33 @@
+package client
+
+import "time"
+
+// Bounds of spec/limits.md, section client.
+const (
+	// OutboxFor is how long an unsent message is tried before it fails.
+	OutboxFor = 12 * time.Hour
+	// SeenFor is how long received envelopes are remembered: the relay's
+	// longest mailbox time and a week.
+	SeenFor = 37 * 24 * time.Hour
+	// ReceiveBatch is how many deliveries are committed in one transaction.
+	ReceiveBatch = 100
+	// MaxChain bounds the device-list entries of one contact.
+	MaxChain = 1024
+	// MaxChainBytes bounds the same in bytes: a contact's record holds two.
+	MaxChainBytes = 384 << 10
+	// MaxTombstones bounds the tombstones kept for a conversation; later
+	// undecryptable messages are counted in the log only.
+	MaxTombstones = 100
+	// MaxHeld bounds the messages kept for a contact whose identity changed,
+	// until the person has decided.
+	MaxHeld = 200
+	// MaxAlias is the longest alias in bytes.
+	MaxAlias = 64
+	// ClockTolerance is how far this clock and the server's may differ before
+	// nothing is sent: expiry of prekeys and messages would be wrong.
+	ClockTolerance = time.Hour
+
+	maxRecord    = 1 << 20
+	reconnectMin = 500 * time.Millisecond
+	reconnectMax = 60 * time.Second
+)

@@ -1,0 +1,534 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/session"
+	"github.com/pawl-chat/pawl/internal/vault"
+	"github.com/pawl-chat/pawl/prekeys"
+	"github.com/pawl-chat/pawl/x3dh"
+)
+
+// outboxLoop sends what waits whenever there is a connection and something
+// new: in order for each recipient, and again after what the server asked to
+// wait or a reconnect.
+func (e *engine) outboxLoop() {
+	var timer <-chan time.Time
+	for {
+		select {
+		case <-e.life.Done():
+			return
+		case <-e.flushKick:
+		case <-timer:
+		}
+		e.mu.Lock()
+		e.begun++
+		l, err := e.link, e.lastErr
+		e.mu.Unlock()
+		if l == nil {
+			if err != nil {
+				e.tellAll(err)
+			}
+			if err := e.expireOutbox(e.life); err != nil && e.life.Err() == nil {
+				e.log.Error("the outbox could not be read", "reason", reason(err))
+			}
+			e.roundEnded()
+			continue
+		}
+		again, err := e.flush(e.life, l)
+		if err != nil && e.life.Err() == nil {
+			e.log.Info("the outbox waits", "reason", reason(err))
+			e.tellAll(err)
+		}
+		timer = nil
+		if !again.IsZero() {
+			timer = time.After(max(again.Sub(e.now()), 50*time.Millisecond))
+		}
+		if err := e.writeSettled(e.life); err != nil && e.life.Err() == nil {
+			e.log.Error("statuses could not be written", "reason", reason(err))
+		}
+		e.roundEnded()
+	}
+}
+
+func (e *engine) roundEnded() {
+	e.mu.Lock()
+	e.ended = e.begun
+	e.mu.Unlock()
+	e.changed()
+}
+
+// emptied waits until the outbox has tried everything that is due once, in a
+// round that begins now or later.
+func (e *engine) emptied(ctx context.Context) error {
+	e.mu.Lock()
+	round := e.begun + 1
+	e.mu.Unlock()
+	wake(e.flushKick)
+	for {
+		news := e.watch()
+		e.mu.Lock()
+		done := e.ended >= round
+		e.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-e.life.Done():
+			return errClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// flush tries every entry that is due once and says when to come back.
+func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error) {
+	held := map[string]bool{} // recipients with an earlier entry that must wait
+	var last int64 = firstOrder
+	for {
+		entries, err := e.outboxAfter(ctx, last)
+		if err != nil || len(entries) == 0 {
+			return again, err
+		}
+		for i := range entries {
+			o := &entries[i]
+			last = o.order
+			if e.isSettled(o.ID) || held[o.To] {
+				continue
+			}
+			now := e.now()
+			if due := time.UnixMilli(o.After); due.After(now) {
+				held[o.To] = true
+				again = earliest(again, due)
+				continue
+			}
+			if now.Sub(time.UnixMilli(o.Created)) > OutboxFor {
+				if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
+					return again, err
+				}
+				continue
+			}
+			wait, err := e.deliver(ctx, l, o)
+			if err != nil {
+				return again, err
+			}
+			if wait > 0 {
+				held[o.To] = true
+				again = earliest(again, now.Add(wait))
+			}
+		}
+	}
+}
+
+// expireOutbox fails what has been tried for too long, also while there is no
+// connection.
+func (e *engine) expireOutbox(ctx context.Context) error {
+	entries, err := e.outboxAfter(ctx, firstOrder)
+	for i := range entries {
+		o := &entries[i]
+		if e.now().Sub(time.UnixMilli(o.Created)) <= OutboxFor || e.isSettled(o.ID) {
+			continue
+		}
+		if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func (e *engine) outboxAfter(ctx context.Context, after int64) (out []outboxRecord, err error) {
+	const page = 64
+	err = e.view(ctx, func(tx *vault.Tx) error {
+		return tx.Scan(tableOutbox, nil, after+1, lastOrder, page, false, func(r vault.Row) error {
+			o, err := decodeRecord[outboxRecord](r.Value)
+			o.order = r.Order
+			out = append(out, o)
+			return err
+		})
+	})
+	return out, err
+}
+
+// Causes of own messages that failed, as Message.Cause carries them.
+const (
+	CauseExpired         = "expired"
+	CauseIdentityChanged = "identity_changed"
+	CauseUnknown         = "unknown_recipient"
+	CauseRefused         = "refused"
+)
+
+// deliver hands one entry to the server. It returns how long to wait before
+// trying again, or an error that concerns the whole connection.
+func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait time.Duration, err error) {
+	const repairs = 4 // device lists that change under our hands
+	for range repairs {
+		if len(o.Sealed) == 0 {
+			switch err := e.sealLate(ctx, l, o); {
+			case errors.Is(err, ErrIdentityChanged):
+				return 0, e.fail(ctx, o, CauseIdentityChanged, err)
+			case errors.Is(err, ErrUnknownRecipient):
+				return 0, e.fail(ctx, o, CauseUnknown, err)
+			case errors.Is(err, ErrRateLimited):
+				return e.postpone(ctx, o, err)
+			case errors.Is(err, ErrRefused):
+				return 0, e.fail(ctx, o, CauseRefused, err)
+			case err != nil:
+				return 0, err
+			}
+		}
+		res, err := l.conn.Send(ctx, o.request())
+		switch {
+		case err == nil && res.Stale == nil:
+			e.settle(o)
+			return 0, nil
+		case err == nil:
+			if o.Control {
+				return 0, e.drop(ctx, o) // the device it was for is gone
+			}
+			if err := e.refresh(ctx, l, o); err != nil {
+				if errors.Is(err, ErrIdentityChanged) {
+					return 0, e.fail(ctx, o, CauseIdentityChanged, err)
+				}
+				if errors.Is(err, ErrUnknownRecipient) {
+					return 0, e.fail(ctx, o, CauseUnknown, err)
+				}
+				return 0, err
+			}
+		default:
+			err = relayError(err)
+			switch {
+			case errors.Is(err, ErrRateLimited), errors.Is(err, ErrMailboxFull):
+				return e.postpone(ctx, o, err)
+			case errors.Is(err, ErrUnknownRecipient):
+				return 0, e.fail(ctx, o, CauseUnknown, err)
+			case errors.Is(err, ErrTooLong), errors.Is(err, ErrRefused):
+				return 0, e.fail(ctx, o, CauseRefused, err)
+			}
+			return 0, err
+		}
+	}
+	return e.postpone(ctx, o, ErrRefused)
+}
+
+func (o *outboxRecord) request() relay.SendRequest {
+	user, _, _ := cutAddress(o.To)
+	req := relay.SendRequest{To: user, TTL: int64(o.TTL)}
+	if !o.Control {
+		req.ListVersion = o.List
+	}
+	for _, c := range o.Sealed {
+		req.Messages = append(req.Messages, relay.Outgoing{
+			Device: address.Device(c.Device), ID: relay.MessageID(c.ID), Body: c.Envelope,
+		})
+	}
+	return req
+}
+
+func cutAddress(s string) (user, host string, err error) {
+	a, err := address.ParseCanonical(s)
+	return a.User(), a.Host(), err
+}
+
+// sealLate starts the sessions that are missing and seals an entry that was
+// queued without them.
+func (e *engine) sealLate(ctx context.Context, l *link, o *outboxRecord) error {
+	addr, err := address.ParseCanonical(o.To)
+	if err != nil {
+		return ErrStoreDamaged
+	}
+	p, err := e.person(ctx, o.To)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		if p, err = e.lookup(ctx, l, addr); err != nil {
+			return err
+		}
+	}
+	if p.pending != nil {
+		return ErrIdentityChanged
+	}
+	for _, d := range p.list.Active() {
+		if err := e.ensureSession(ctx, l, p, peerKey{o.To, d.ID}); err != nil {
+			return err
+		}
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	var pairs map[peerKey]session.Pair
+	err = e.update(ctx, func(tx *vault.Tx) error {
+		if pairs, err = e.seal(tx, o, p); err != nil {
+			return err
+		}
+		if len(o.Sealed) == 0 {
+			return ErrRefused // nobody to seal for
+		}
+		r, ok, err := getRecord[messageRecord](tx, tableMessage, o.ID)
+		if err != nil {
+			return err
+		}
+		if ok {
+			r.order, r.Devices = o.order, nil
+			for _, d := range activeDevices(p.list) {
+				r.Devices = append(r.Devices, deviceState{Device: uint64(d), Status: string(StatusSending)})
+			}
+			if err := putMessage(tx, &r); err != nil {
+				return err
+			}
+		}
+		p.record.Known = true
+		if err := putContact(tx, p.record); err != nil {
+			return err
+		}
+		return putOutbox(tx, o)
+	})
+	if err == nil {
+		e.remember(pairs)
+	}
+	return err
+}
+
+// ensureSession starts a session with a device that has none: one bundle from
+// the server, verified, and the handshake committed before anything is sealed.
+func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKey) error {
+	defer e.contactMu.lock(string(k.bytes()))()
+	e.state.Lock()
+	var pair session.Pair
+	err := e.view(ctx, func(tx *vault.Tx) (err error) {
+		pair, err = e.pair(tx, k)
+		return err
+	})
+	e.state.Unlock()
+	if err != nil || pair.Active() != nil {
+		return err
+	}
+	device, ok := p.list.Device(k.device)
+	if !ok {
+		return ErrUnknownRecipient
+	}
+	raw, err := l.conn.TakeBundle(ctx, p.address.User(), k.device)
+	if err != nil {
+		return relayError(err)
+	}
+	bundle, err := prekeys.ParseBundle(raw)
+	if err != nil {
+		return &wrapped{ErrRefused, err}
+	}
+	offer, err := bundle.Verify(p.party(device), device.Sign, e.now())
+	if err != nil {
+		return &wrapped{ErrRefused, err}
+	}
+	started, err := x3dh.Initiate(&e.self.own, &offer)
+	if err != nil {
+		return &wrapped{ErrRefused, err}
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	var next session.Pair
+	err = e.update(ctx, func(tx *vault.Tx) error {
+		pair, err := e.pair(tx, k)
+		if err != nil {
+			return err
+		}
+		var ch session.Change
+		if next, ch, err = pair.Begin(started, e.now()); err != nil {
+			return err
+		}
+		return storeChange(tx, k, ch)
+	})
+	if err == nil {
+		e.remember(map[peerKey]session.Pair{k: next})
+	}
+	return err
+}
+
+// refresh fetches the recipient's device list after the server called ours
+// stale, and opens the entry again for the devices that are missing.
+func (e *engine) refresh(ctx context.Context, l *link, o *outboxRecord) error {
+	addr, err := address.ParseCanonical(o.To)
+	if err != nil {
+		return ErrStoreDamaged
+	}
+	p, err := e.lookup(ctx, l, addr)
+	if err != nil {
+		return err
+	}
+	if p.pending != nil {
+		return ErrIdentityChanged
+	}
+	for _, d := range p.list.Active() {
+		if err := e.ensureSession(ctx, l, p, peerKey{o.To, d.ID}); err != nil {
+			return err
+		}
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	var pairs map[peerKey]session.Pair
+	err = e.update(ctx, func(tx *vault.Tx) (err error) {
+		if pairs, err = e.seal(tx, o, p); err != nil {
+			return err
+		}
+		return putOutbox(tx, o)
+	})
+	if err == nil {
+		e.remember(pairs)
+	}
+	return err
+}
+
+// postpone puts an entry off and tells its sender why.
+func (e *engine) postpone(ctx context.Context, o *outboxRecord, cause error) (time.Duration, error) {
+	wait := min(time.Second<<min(o.Attempts, 8), 5*time.Minute)
+	var refusal *relay.Error
+	if errors.As(cause, &refusal) && refusal.RetryAfter > 0 {
+		wait = max(wait, refusal.RetryAfter)
+	}
+	o.Attempts++
+	o.After = e.now().Add(wait).UnixMilli()
+	err := e.update(ctx, func(tx *vault.Tx) error { return putOutbox(tx, o) })
+	e.tell(o.ID, outcome{err: cause})
+	return wait, err
+}
+
+// settle notes that the server has an entry. The caller that waits is told at
+// once; the outbox row goes with the next write, and if that is lost the
+// server sees the same ids again.
+func (e *engine) settle(o *outboxRecord) {
+	s := settledMessage{id: o.ID, control: o.Control}
+	for _, c := range o.Sealed {
+		s.devices = append(s.devices, c.Device)
+	}
+	e.mu.Lock()
+	e.settled = append(e.settled, s)
+	e.mu.Unlock()
+	e.tell(o.ID, outcome{status: StatusAccepted})
+}
+
+func (e *engine) isSettled(id []byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, s := range e.settled {
+		if string(s.id) == string(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// writeSettled writes down what the server has accepted.
+func (e *engine) writeSettled(ctx context.Context) error {
+	e.mu.Lock()
+	settled := e.settled
+	e.mu.Unlock()
+	if len(settled) == 0 {
+		return nil
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		for _, s := range settled {
+			if _, err := tx.Delete(tableOutbox, s.id); err != nil {
+				return err
+			}
+			if s.control {
+				continue
+			}
+			if err := setStatus(tx, s.id, StatusAccepted, "", s.devices); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		e.mu.Lock()
+		e.settled = e.settled[len(settled):]
+		e.mu.Unlock()
+		e.changed()
+	}
+	return err
+}
+
+// setStatus writes how far an own message has come. The row keeps its order.
+func setStatus(tx *vault.Tx, id []byte, status Status, cause string, devices []uint64) error {
+	r, order, ok, err := getMessage(tx, id)
+	if err != nil || !ok {
+		return err
+	}
+	r.order, r.Status, r.Cause = order, string(status), cause
+	if devices != nil {
+		r.Devices = nil
+		for _, d := range devices {
+			r.Devices = append(r.Devices, deviceState{Device: d, Status: string(status)})
+		}
+	} else {
+		for i := range r.Devices {
+			r.Devices[i].Status = string(status)
+		}
+	}
+	return putMessage(tx, &r)
+}
+
+// fail ends an entry for good; the message stays in the conversation as
+// failed, with its cause.
+func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why error) error {
+	if o.Control {
+		return e.drop(ctx, o)
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		if _, err := tx.Delete(tableOutbox, o.ID); err != nil {
+			return err
+		}
+		return setStatus(tx, o.ID, StatusFailed, cause, nil)
+	})
+	if err != nil {
+		return err
+	}
+	e.tell(o.ID, outcome{status: StatusFailed, err: why})
+	e.changed()
+	return nil
+}
+
+func (e *engine) drop(ctx context.Context, o *outboxRecord) error {
+	return e.update(ctx, func(tx *vault.Tx) error {
+		_, err := tx.Delete(tableOutbox, o.ID)
+		return err
+	})
+}
+
+// tell passes an outcome to the caller that waits for it, if one does.
+func (e *engine) tell(id []byte, o outcome) {
+	e.mu.Lock()
+	w := e.waiters[string(id)]
+	delete(e.waiters, string(id))
+	e.mu.Unlock()
+	if w != nil {
+		w <- o
+	}
+}
+
+// tellAll tells everyone who waits that the connection is not there; their
+// messages stay queued.
+func (e *engine) tellAll(err error) {
+	e.mu.Lock()
+	waiters := e.waiters
+	e.waiters = map[string]chan outcome{}
+	e.mu.Unlock()
+	for _, w := range waiters {
+		w <- outcome{err: err}
+	}
+}

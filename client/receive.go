@@ -1,0 +1,429 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/relayclient"
+	"github.com/pawl-chat/pawl/internal/session"
+	"github.com/pawl-chat/pawl/internal/vault"
+	"github.com/pawl-chat/pawl/ratchet"
+	"github.com/pawl-chat/pawl/x3dh"
+)
+
+// receiveLoop takes deliveries until the connection ends: commit first, then
+// acknowledge (R-CLT-01). An error of the store ends the connection; what was
+// not acknowledged comes again.
+func (e *engine) receiveLoop(l *link) {
+	defer close(l.failed)
+	for {
+		select {
+		case <-e.life.Done():
+			l.err = errClosed
+			return
+		case batch, ok := <-l.conn.Deliveries():
+			if !ok {
+				l.err = relayError(l.conn.Err())
+				return
+			}
+			for len(batch.Messages) > 0 {
+				n := min(len(batch.Messages), ReceiveBatch)
+				if l.err = e.take(e.life, l, batch.Messages[:n]); l.err != nil {
+					e.log.Error("receiving stopped", "reason", reason(l.err))
+					return
+				}
+				batch.Messages = batch.Messages[n:]
+			}
+			if batch.Empty && !isClosed(l.caught) {
+				close(l.caught)
+			}
+		}
+	}
+}
+
+// take commits one batch of deliveries and acknowledges it.
+func (e *engine) take(ctx context.Context, l *link, batch []relay.Delivery) error {
+	in := make([]incoming, len(batch))
+	for i, d := range batch {
+		in[i] = incoming{at: d.At, body: d.Body}
+	}
+	if err := e.introduce(ctx, l, in); err != nil {
+		return err
+	}
+	if err := e.open(ctx, in); err != nil {
+		return err
+	}
+	seqs := make([]uint64, len(batch))
+	for i, d := range batch {
+		seqs[i] = d.Seq
+	}
+	if err := l.conn.Ack(ctx, seqs); err != nil {
+		return relayError(err)
+	}
+	l.taken.Store(seqs[len(seqs)-1])
+	e.changed()
+	wake(e.flushKick) // heartbeats and farewells
+	return nil
+}
+
+// incoming is one envelope on its way in.
+type incoming struct {
+	at      int64 // the server's clock, milliseconds
+	body    []byte
+	env     content.Envelope
+	known   bool // the envelope is well formed and for this device
+	nobody  bool // its sender does not exist
+	heldKey []byte
+}
+
+// introduce asks the server for the senders that are not known yet, or that
+// use a device which the pinned list does not have. It runs before the
+// transaction: nothing waits for the network inside one.
+func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
+	asked := map[peerKey]error{}
+	for i := range in {
+		m := &in[i]
+		env, err := content.DecodeEnvelope(m.body)
+		if err != nil || env.To != e.self.device || env.From == e.self.address {
+			continue
+		}
+		m.env, m.known = env, true
+		k := peerKey{env.From.String(), env.Device}
+		if err, done := asked[k]; done {
+			m.nobody = err != nil
+			continue
+		}
+		p, err := e.person(ctx, k.address)
+		if err != nil {
+			return err
+		}
+		if p != nil && p.knows(env.Device) {
+			asked[k] = nil
+			continue
+		}
+		_, err = e.lookup(ctx, l, env.From)
+		var refusal *relay.Error
+		switch {
+		case err == nil:
+		case errors.Is(err, ErrUnknownRecipient), errors.Is(err, ErrRefused):
+			m.nobody = true
+		case errors.As(err, &refusal), errors.Is(err, relayclient.ErrUnreachable):
+			return err // come back later; nothing was acknowledged
+		default:
+			return err
+		}
+		asked[k] = err
+	}
+	return nil
+}
+
+// knows reports whether a device is in the pinned or the pending list.
+func (p *person) knows(d address.Device) bool {
+	if _, ok := p.list.Device(d); ok {
+		return true
+	}
+	if p.pending != nil {
+		_, ok := p.pending.Device(d)
+		return ok
+	}
+	return false
+}
+
+// work is what a batch does to session states until it is committed.
+type work struct {
+	e       *engine
+	tx      *vault.Tx
+	pairs   map[peerKey]session.Pair
+	changes map[peerKey]*session.Change
+	people  map[string]*person
+}
+
+// open opens envelopes and commits plaintexts, next states, consumed prekeys
+// and what is owed in one transaction. A message that cannot be opened leaves
+// a tombstone; only an error of the store fails the batch.
+func (e *engine) open(ctx context.Context, in []incoming) error {
+	e.state.Lock()
+	defer e.state.Unlock()
+	var w *work
+	order := e.lastOrder
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		e.lastOrder = order
+		w = &work{
+			e: e, tx: tx, pairs: map[peerKey]session.Pair{}, changes: map[peerKey]*session.Change{},
+			people: map[string]*person{},
+		}
+		for i := range in {
+			if err := w.one(&in[i]); err != nil {
+				return err
+			}
+		}
+		return w.finish()
+	})
+	if err != nil {
+		e.lastOrder = order
+		return err
+	}
+	e.remember(w.pairs)
+	return nil
+}
+
+func (w *work) pair(k peerKey) (session.Pair, error) {
+	if p, ok := w.pairs[k]; ok {
+		return p, nil
+	}
+	return w.e.pair(w.tx, k)
+}
+
+func (w *work) person(addr string) (*person, error) {
+	if p, ok := w.people[addr]; ok {
+		return p, nil
+	}
+	p, err := readPerson(w.tx, addr)
+	if err == nil {
+		w.people[addr] = p
+	}
+	return p, err
+}
+
+// change notes a step; states that later steps replace are never written.
+func (w *work) change(k peerKey, next session.Pair, ch session.Change) {
+	w.pairs[k] = next
+	all := w.changes[k]
+	if all == nil {
+		all = &session.Change{}
+		w.changes[k] = all
+	}
+	all.Merge(ch)
+}
+
+func (w *work) finish() error {
+	for k, ch := range w.changes {
+		if err := storeChange(w.tx, k, *ch); err != nil {
+			return err
+		}
+		if w.pairs[k].HeartbeatDue() {
+			if p, err := w.person(k.address); err != nil {
+				return err
+			} else if p != nil && p.record.Known { // never to strangers (R-CLT-14)
+				if err := w.heartbeat(k); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// one opens one envelope.
+func (w *work) one(m *incoming) error {
+	now := w.e.now()
+	if !m.known || m.nobody {
+		w.e.log.Warn("an envelope was dropped", "reason", "malformed, misdirected or from nobody")
+		return nil
+	}
+	seen := seenKey(m.body)
+	if _, ok, err := w.tx.Get(tableSeen, seen); err != nil || ok {
+		return err // delivered before (R-CLT-04)
+	}
+	k := peerKey{m.env.From.String(), m.env.Device}
+	p, err := w.person(k.address)
+	if err != nil {
+		return err
+	}
+	if p == nil {
+		return nil
+	}
+	device, listed := p.list.Device(m.env.Device)
+	if !listed && p.pending != nil {
+		return w.hold(m, k.address)
+	}
+	if err := w.tx.Put(tableSeen, seen, nil, now.Add(SeenFor).UnixMilli(), []byte{}); err != nil {
+		return err
+	}
+	if !listed {
+		return w.tombstone(m, k, CauseUnknownDevice)
+	}
+	pair, err := w.pair(k)
+	if err != nil {
+		return err
+	}
+	var consumed [][]byte
+	opened, err := pair.Open(m.env.Initial, m.env.Message, now, func(initial []byte) (x3dh.Accepted, error) {
+		acc, used, err := w.respond(p.party(device), initial, now)
+		consumed = used
+		return acc, err
+	})
+	if err != nil {
+		if errors.Is(err, errStore) {
+			return err
+		}
+		return w.refused(m, k, err)
+	}
+	c, err := content.Decode(opened.Plaintext)
+	if err != nil {
+		c = content.Content{Kind: 0, ID: content.NewID(), SentAt: time.UnixMilli(m.at), Body: opened.Plaintext}
+	}
+	for _, key := range consumed {
+		if _, err := w.tx.Delete(tablePrekey, key); err != nil {
+			return err
+		}
+	}
+	w.change(k, opened.Next, opened.Change)
+	if opened.Switched {
+		w.e.log.Info("the active session with a device was switched", "new", opened.New)
+		if opened.New && pair.Active().Answered {
+			if err := w.e.putNotice(w.tx, k.address, NoticeSessionReset); err != nil {
+				return err
+			}
+		}
+	}
+	if len(opened.Reply) > 0 {
+		return w.farewell(k, opened.Reply)
+	}
+	return w.keep(m, k, c)
+}
+
+// keep writes an opened message into its conversation.
+func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
+	r := &messageRecord{
+		Conversation: k.address, From: k.address, FromDevice: uint64(k.device), To: w.e.self.record.Address,
+		SentAt: c.SentAt.UnixMilli(), ReceivedAt: w.e.now().UnixMilli(), Status: string(StatusReceived),
+	}
+	switch c.Kind {
+	case content.KindHeartbeat, content.KindFarewell:
+		return nil
+	case content.KindText:
+		r.Kind, r.Text, r.Subject = string(KindText), c.Text.Text, c.Text.Subject
+		if !c.Text.ReplyTo.IsZero() {
+			r.ReplyTo = c.Text.ReplyTo[:]
+		}
+	default:
+		r.Kind, r.RawKind, r.RawBody = string(KindUnknown), uint64(c.Kind), c.Body
+	}
+	if c.TTL > 0 {
+		r.ExpiresAt = c.SentAt.Add(c.TTL).UnixMilli()
+	}
+	id := c.ID
+	if _, taken, err := w.tx.Get(tableMessage, id[:]); err != nil {
+		return err
+	} else if taken {
+		id = derivedID(id, k.address, k.device)
+		if _, taken, err := w.tx.Get(tableMessage, id[:]); err != nil || taken {
+			return err // the sender's own repetition under one ID: shown once
+		}
+	}
+	r.ID, r.order = id[:], w.e.nextOrder()
+	return putMessage(w.tx, r)
+}
+
+// refused decides what an unopened message leaves behind: nothing for what is
+// known already, a tombstone with its cause otherwise (R-CLT-05).
+func (w *work) refused(m *incoming, k peerKey, err error) error {
+	cause := CauseForged
+	switch {
+	case errors.Is(err, ratchet.ErrDuplicate):
+		return nil
+	case errors.Is(err, ErrReplayed):
+		cause = CauseReplayed
+	case errors.Is(err, ratchet.ErrTooOld):
+		cause = CauseTooOld
+	case errors.Is(err, ratchet.ErrTooFarAhead):
+		cause = CauseTooFarAhead
+	case errors.Is(err, session.ErrNoSession), errors.Is(err, session.ErrUnopened), errors.Is(err, ratchet.ErrUnknownChain):
+		if msg, perr := ratchet.ParseMessage(m.env.Message); perr == nil && msg.Type == ratchet.TypeFarewell {
+			return nil // the end of a session that is gone here
+		}
+		cause = CauseNoSession
+	case errors.Is(err, errNoPrekey):
+		cause = CauseNoPrekey
+	}
+	return w.tombstone(m, k, cause)
+}
+
+// Causes of undecryptable messages, as Message.Cause carries them.
+const (
+	CauseForged        = "forged"
+	CauseReplayed      = "replayed"
+	CauseTooOld        = "too_old"
+	CauseTooFarAhead   = "too_far_ahead"
+	CauseNoSession     = "no_session"
+	CauseNoPrekey      = "no_prekey"
+	CauseUnknownDevice = "unknown_device"
+)
+
+// tombstone shows that a message came that could not be opened. They are
+// bounded for each conversation: what a server can make up must not fill a
+// disk.
+func (w *work) tombstone(m *incoming, k peerKey, cause string) error {
+	w.e.log.Warn("a message could not be opened", "cause", cause)
+	meta := []byte("tombstones/" + k.address)
+	n, _, err := getRecord[countRecord](w.tx, tableMeta, meta)
+	if err != nil || n.N >= MaxTombstones {
+		return err
+	}
+	n.N++
+	if err := w.tx.Put(tableMeta, meta, nil, 0, encodeRecord(n)); err != nil {
+		return err
+	}
+	id := content.NewID()
+	return putMessage(w.tx, &messageRecord{
+		ID: id[:], Conversation: k.address, From: k.address, FromDevice: uint64(k.device), To: w.e.self.record.Address,
+		Kind: string(KindUndecryptable), Cause: cause, SentAt: m.at, ReceivedAt: w.e.now().UnixMilli(),
+		Status: string(StatusReceived), order: w.e.nextOrder(),
+	})
+}
+
+type countRecord struct {
+	N uint64 `cbor:"1,keyasint"`
+}
+
+// hold keeps an envelope of an identity that the person has not accepted yet
+// (R-CLT-08).
+func (w *work) hold(m *incoming, addr string) error {
+	n, err := w.tx.Count(tableHeld, []byte(addr))
+	if err != nil || n >= MaxHeld {
+		return err
+	}
+	key := seenKey(m.body)
+	return w.tx.Put(tableHeld, key, []byte(addr), w.e.nextOrder(), encodeRecord(heldRecord{At: m.at, Body: m.body}))
+}
+
+// openHeld opens what was held for a contact whose new identity was accepted.
+func (e *engine) openHeld(ctx context.Context, who string) error {
+	addr, err := e.resolve(ctx, who)
+	if err != nil {
+		return err
+	}
+	var in []incoming
+	err = e.view(ctx, func(tx *vault.Tx) error {
+		return tx.Scan(tableHeld, []byte(addr.String()), firstOrder, lastOrder, MaxHeld, false, func(r vault.Row) error {
+			h, err := decodeRecord[heldRecord](r.Value)
+			if err != nil {
+				return err
+			}
+			env, err := content.DecodeEnvelope(h.Body)
+			in = append(in, incoming{at: h.At, body: h.Body, env: env, known: err == nil, heldKey: r.Key})
+			return nil
+		})
+	})
+	if err != nil || len(in) == 0 {
+		return err
+	}
+	if err := e.open(ctx, in); err != nil {
+		return err
+	}
+	err = e.update(ctx, func(tx *vault.Tx) error {
+		for _, m := range in {
+			if _, err := tx.Delete(tableHeld, m.heldKey); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	e.changed()
+	return err
+}

@@ -1,0 +1,174 @@
+package client
+
+import (
+	"crypto/ed25519"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/dh"
+	"github.com/pawl-chat/pawl/x3dh"
+)
+
+// The stored forms, canonical CBOR inside sealed rows. Keys are never reused;
+// new fields are optional.
+
+// accountRecord is the device's own identity. Registered is false until the
+// server has said yes, so that a registration cut short can be resumed with
+// the same keys.
+type accountRecord struct {
+	Version    uint64   `cbor:"1,keyasint"`
+	Address    string   `cbor:"2,keyasint"`
+	Device     uint64   `cbor:"3,keyasint"`
+	DeviceName string   `cbor:"4,keyasint"`
+	AccountKey []byte   `cbor:"5,keyasint"` // Ed25519 seed
+	SignKey    []byte   `cbor:"6,keyasint"` // Ed25519 seed
+	DHKey      []byte   `cbor:"7,keyasint"` // X25519
+	Host       string   `cbor:"8,keyasint"`
+	Pin        []byte   `cbor:"9,keyasint,omitempty"`
+	Created    int64    `cbor:"10,keyasint"`
+	Registered bool     `cbor:"11,keyasint"`
+	Chain      [][]byte `cbor:"12,keyasint"`           // own device list
+	Upload     []byte   `cbor:"13,keyasint,omitempty"` // first prekeys, until registered
+}
+
+// self is the live form of accountRecord.
+type self struct {
+	record  accountRecord
+	address address.Address
+	device  address.Device
+	account ed25519.PrivateKey
+	sign    ed25519.PrivateKey
+	own     x3dh.Own
+}
+
+func (r accountRecord) live() (*self, error) {
+	a, err := address.ParseCanonical(r.Address)
+	if err != nil || r.Version != 1 || r.Device == 0 || len(r.AccountKey) != ed25519.SeedSize ||
+		len(r.SignKey) != ed25519.SeedSize || len(r.DHKey) != dh.Size {
+		return nil, ErrStoreDamaged
+	}
+	s := &self{
+		record: r, address: a, device: address.Device(r.Device),
+		account: ed25519.NewKeyFromSeed(r.AccountKey), sign: ed25519.NewKeyFromSeed(r.SignKey),
+	}
+	priv := dh.FromBytes([dh.Size]byte(r.DHKey))
+	s.own = x3dh.Own{
+		Party: x3dh.Party{
+			Account: s.account.Public().(ed25519.PublicKey), Address: r.Address, Device: r.Device,
+			Identity: priv.Public(),
+		},
+		IdentityKey: priv,
+	}
+	return s, nil
+}
+
+// contactRecord is a pinned person. Pending is a chain under another account
+// key that the server has shown and the person has not accepted.
+type contactRecord struct {
+	Address   string   `cbor:"1,keyasint"`
+	Alias     string   `cbor:"2,keyasint,omitempty"`
+	Chain     [][]byte `cbor:"3,keyasint"`
+	Verified  bool     `cbor:"4,keyasint"`
+	Pending   [][]byte `cbor:"5,keyasint,omitempty"`
+	FirstSeen int64    `cbor:"6,keyasint"`
+	Known     bool     `cbor:"7,keyasint"` // we have written to them: no stranger
+}
+
+// messageRecord is one entry of a conversation.
+type messageRecord struct {
+	ID           []byte        `cbor:"1,keyasint"`
+	Conversation string        `cbor:"2,keyasint"`
+	From         string        `cbor:"3,keyasint"`
+	FromDevice   uint64        `cbor:"4,keyasint"`
+	To           string        `cbor:"5,keyasint"`
+	Outgoing     bool          `cbor:"6,keyasint"`
+	Kind         string        `cbor:"7,keyasint"`
+	Text         string        `cbor:"8,keyasint,omitempty"`
+	Subject      string        `cbor:"9,keyasint,omitempty"`
+	ReplyTo      []byte        `cbor:"10,keyasint,omitempty"`
+	Notice       string        `cbor:"11,keyasint,omitempty"`
+	Cause        string        `cbor:"12,keyasint,omitempty"`
+	SentAt       int64         `cbor:"13,keyasint"`
+	ReceivedAt   int64         `cbor:"14,keyasint,omitempty"`
+	ExpiresAt    int64         `cbor:"15,keyasint,omitempty"`
+	Status       string        `cbor:"16,keyasint"`
+	Devices      []deviceState `cbor:"17,keyasint,omitempty"`
+	RawKind      uint64        `cbor:"18,keyasint,omitempty"` // KindUnknown only
+	RawBody      []byte        `cbor:"19,keyasint,omitempty"`
+
+	order int64 // the row's order, not part of its value
+}
+
+type deviceState struct {
+	_      struct{} `cbor:",toarray"`
+	Device uint64
+	Status string
+}
+
+func (r *messageRecord) message() Message {
+	m := Message{
+		ID: content.ID(r.ID).String(), Conversation: r.Conversation, From: r.From, To: r.To, Direction: In,
+		Kind: Kind(r.Kind), Text: r.Text, Subject: r.Subject, Notice: r.Notice, Cause: r.Cause,
+		SentAt: time.UnixMilli(r.SentAt).UTC(), Status: Status(r.Status),
+	}
+	if r.FromDevice != 0 {
+		m.FromDevice = address.Device(r.FromDevice).String()
+	}
+	if r.Outgoing {
+		m.Direction = Out
+		m.PerDevice = make(map[string]Status, len(r.Devices))
+		for _, d := range r.Devices {
+			m.PerDevice[address.Device(d.Device).String()] = Status(d.Status)
+		}
+	}
+	if len(r.ReplyTo) == len(content.ID{}) {
+		m.ReplyTo = content.ID(r.ReplyTo).String()
+	}
+	if r.ReceivedAt != 0 {
+		m.ReceivedAt = time.UnixMilli(r.ReceivedAt).UTC()
+	}
+	if r.ExpiresAt != 0 {
+		m.ExpiresAt = time.UnixMilli(r.ExpiresAt).UTC()
+	}
+	return m
+}
+
+// outboxRecord is a message on its way to the server. Sealed is empty until
+// every device of the recipient has a session.
+type outboxRecord struct {
+	ID       []byte       `cbor:"1,keyasint"` // of the message; also for control content, which has no message row
+	To       string       `cbor:"2,keyasint"`
+	Content  []byte       `cbor:"3,keyasint,omitempty"` // padded content, for devices not sealed for yet
+	List     uint64       `cbor:"4,keyasint"`           // version of the recipient's device list sealed for
+	TTL      uint64       `cbor:"5,keyasint"`           // seconds
+	Sealed   []sealedCopy `cbor:"6,keyasint,omitempty"`
+	Created  int64        `cbor:"7,keyasint"`
+	Attempts uint64       `cbor:"8,keyasint"`
+	After    int64        `cbor:"9,keyasint"` // not before, unix milliseconds
+	Control  bool         `cbor:"10,keyasint"`
+
+	order int64
+}
+
+type sealedCopy struct {
+	_        struct{} `cbor:",toarray"`
+	Device   uint64
+	ID       []byte
+	Envelope []byte
+}
+
+// heldRecord is an envelope of a contact whose identity changed.
+type heldRecord struct {
+	At   int64  `cbor:"1,keyasint"`
+	Body []byte `cbor:"2,keyasint"`
+}
+
+func decodeRecord[T any](b []byte) (T, error) {
+	var v T
+	if err := codec.Unmarshal(b, maxRecord, &v); err != nil {
+		return v, ErrStoreDamaged
+	}
+	return v, nil
+}

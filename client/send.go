@@ -1,0 +1,342 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/session"
+	"github.com/pawl-chat/pawl/internal/vault"
+)
+
+// Send implements API (R-CLT-02): the message, the next session states and the
+// sealed envelopes are one transaction; only then does anything leave.
+func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Message, error) {
+	c, err := e.compose(text, o)
+	if err != nil {
+		return Message{}, err
+	}
+	if done, err := e.sentBefore(ctx, c.ID); err != nil || done != nil {
+		if err != nil {
+			return Message{}, err
+		}
+		return e.await(ctx, *done, o)
+	}
+	addr, err := e.resolve(ctx, to)
+	if err != nil {
+		return Message{}, err
+	}
+	if addr == e.self.address {
+		return e.noteToSelf(ctx, c)
+	}
+	p, err := e.recipient(ctx, addr, o.Refresh)
+	if err != nil && !errors.Is(err, ErrUnreachable) {
+		return Message{}, err
+	}
+	if p != nil && p.pending != nil {
+		return Message{}, ErrIdentityChanged
+	}
+	r, err := e.enqueue(ctx, addr, p, c)
+	if err != nil {
+		return Message{}, err
+	}
+	return e.await(ctx, *r, o)
+}
+
+// compose checks what a person typed before anything is stored (R-CLT-03).
+func (e *engine) compose(text string, o SendOptions) (content.Content, error) {
+	id := content.NewID()
+	var err error
+	if o.ID != "" {
+		if id, err = content.ParseID(o.ID); err != nil {
+			return content.Content{}, &wrapped{ErrNotFound, err}
+		}
+	}
+	t := content.Text{Text: text, Subject: o.Subject}
+	if o.ReplyTo != "" {
+		if t.ReplyTo, err = content.ParseID(o.ReplyTo); err != nil {
+			return content.Content{}, &wrapped{ErrNotFound, err}
+		}
+	}
+	if o.TTL < 0 || o.TTL > content.MaxTTL || (o.TTL > 0 && o.TTL < time.Second) {
+		return content.Content{}, fmt.Errorf("%w: a lifetime is from one second to 30 days", ErrInvalidText)
+	}
+	c, err := content.NewText(id, e.now(), o.TTL, t)
+	switch {
+	case errors.Is(err, content.ErrTooLong):
+		return c, fmt.Errorf("%w: at most %d bytes of text and %d of subject", ErrTooLong, content.MaxText, content.MaxSubject)
+	case errors.Is(err, content.ErrUTF8):
+		return c, ErrInvalidText
+	}
+	return c, err
+}
+
+// sentBefore finds an own message by its ID: sending is idempotent.
+func (e *engine) sentBefore(ctx context.Context, id content.ID) (found *messageRecord, err error) {
+	err = e.view(ctx, func(tx *vault.Tx) error {
+		r, ok, err := getRecord[messageRecord](tx, tableMessage, id[:])
+		if ok && r.Outgoing {
+			found = &r
+		} else if ok {
+			return fmt.Errorf("%w: that ID is another person's message", ErrRefused)
+		}
+		return err
+	})
+	return found, err
+}
+
+// recipient returns the pinned contact, asking the server the first time.
+func (e *engine) recipient(ctx context.Context, addr address.Address, refresh bool) (*person, error) {
+	p, err := e.person(ctx, addr.String())
+	if err != nil || (p != nil && !refresh) {
+		return p, err
+	}
+	l, err := e.connected(ctx)
+	if err != nil {
+		return p, err
+	}
+	fresh, err := e.lookup(ctx, l, addr)
+	if err != nil {
+		return p, err
+	}
+	return fresh, nil
+}
+
+// enqueue commits a message to its conversation and the outbox, sealed if
+// every device of the recipient already has a session.
+func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c content.Content) (*messageRecord, error) {
+	e.state.Lock()
+	defer e.state.Unlock()
+	now := e.now()
+	r := e.outgoing(c, addr.String())
+	o := &outboxRecord{
+		ID: c.ID[:], To: addr.String(), Content: c.Encode(), TTL: uint64(c.TTL / time.Second),
+		Created: now.UnixMilli(),
+	}
+	before := e.lastOrder
+	r.order = e.nextOrder()
+	o.order = r.order
+	var sealed map[peerKey]session.Pair
+	err := e.update(ctx, func(tx *vault.Tx) (err error) {
+		if p != nil {
+			if sealed, err = e.seal(tx, o, p); err != nil {
+				return err
+			}
+			if !p.record.Known {
+				p.record.Known = true
+				if err := putContact(tx, p.record); err != nil {
+					return err
+				}
+			}
+			for _, d := range p.list.Active() {
+				r.Devices = append(r.Devices, deviceState{Device: uint64(d.ID), Status: string(StatusSending)})
+			}
+		}
+		if err := putMessage(tx, r); err != nil {
+			return err
+		}
+		return putOutbox(tx, o)
+	})
+	if err != nil {
+		e.lastOrder = before
+		return nil, err
+	}
+	e.remember(sealed)
+	return r, nil
+}
+
+func (e *engine) outgoing(c content.Content, to string) *messageRecord {
+	r := &messageRecord{
+		ID: c.ID[:], Conversation: to, From: e.self.record.Address, FromDevice: uint64(e.self.device), To: to,
+		Outgoing: true, Kind: string(KindText), Text: c.Text.Text, Subject: c.Text.Subject,
+		SentAt: c.SentAt.UnixMilli(), Status: string(StatusSending),
+	}
+	if !c.Text.ReplyTo.IsZero() {
+		r.ReplyTo = c.Text.ReplyTo[:]
+	}
+	if c.TTL > 0 {
+		r.ExpiresAt = c.SentAt.Add(c.TTL).UnixMilli()
+	}
+	return r
+}
+
+// seal seals the content of o for every active device of p that it is not
+// sealed for yet. If a device has no session, o stays unsealed for all and the
+// outbox starts the sessions first. The caller holds state, writes o, and
+// remembers the pairs after the commit.
+func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]session.Pair, error) {
+	active := p.list.Active()
+	pairs := make(map[peerKey]session.Pair, len(active))
+	for _, d := range active {
+		k := peerKey{p.record.Address, d.ID}
+		pair, err := e.pair(tx, k)
+		if err != nil {
+			return nil, err
+		}
+		if pair.Active() == nil {
+			return nil, nil
+		}
+		pairs[k] = pair
+	}
+	var copies []sealedCopy
+	for _, d := range active {
+		if old, ok := o.copyFor(d.ID); ok {
+			copies = append(copies, old)
+			continue
+		}
+		k := peerKey{p.record.Address, d.ID}
+		next, c, err := e.sealOne(tx, k, pairs[k], o.Content)
+		if err != nil {
+			return nil, err
+		}
+		pairs[k] = next
+		copies = append(copies, c)
+	}
+	o.Sealed, o.List = copies, p.list.Version
+	return pairs, nil
+}
+
+// sealOne seals one copy and writes the next state.
+func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []byte) (session.Pair, sealedCopy, error) {
+	s, err := pair.Seal(padded, e.now())
+	if err != nil {
+		return pair, sealedCopy{}, err
+	}
+	if err := storeChange(tx, k, s.Change); err != nil {
+		return pair, sealedCopy{}, err
+	}
+	return s.Next, e.wrap(k, s.Initial, s.Message), nil
+}
+
+// wrap puts a sealed message into an envelope under a fresh id.
+func (e *engine) wrap(k peerKey, initial, message []byte) sealedCopy {
+	env := content.Envelope{
+		From: e.self.address, Device: e.self.device, To: k.device, Initial: initial, Message: message,
+	}
+	id := content.NewID()
+	return sealedCopy{Device: uint64(k.device), ID: id[:], Envelope: env.Encode()}
+}
+
+func (o *outboxRecord) copyFor(d address.Device) (sealedCopy, bool) {
+	for _, c := range o.Sealed {
+		if c.Device == uint64(d) {
+			return c, true
+		}
+	}
+	return sealedCopy{}, false
+}
+
+// control queues an envelope that no person sees, for one device.
+func (w *work) control(k peerKey, c sealedCopy) error {
+	id := content.NewID()
+	return putOutbox(w.tx, &outboxRecord{
+		ID: id[:], To: k.address, Sealed: []sealedCopy{c}, Created: w.e.now().UnixMilli(), Control: true,
+		order: w.e.nextOrder(),
+	})
+}
+
+// heartbeat seals an empty message that moves the ratchet on (R-SES-08).
+func (w *work) heartbeat(k peerKey) error {
+	next, c, err := w.e.sealOne(w.tx, k, w.pairs[k], content.NewControl(content.KindHeartbeat, w.e.now()).Encode())
+	if err != nil {
+		return err
+	}
+	w.pairs[k] = next
+	return w.control(k, c)
+}
+
+// farewell queues the last message of a session that is being erased.
+func (w *work) farewell(k peerKey, message []byte) error {
+	return w.control(k, w.e.wrap(k, nil, message))
+}
+
+// noteToSelf keeps a message in one's own conversation. With one device there
+// is nobody to send it to.
+func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, error) {
+	e.state.Lock()
+	defer e.state.Unlock()
+	r := e.outgoing(c, e.self.record.Address)
+	r.Status = string(StatusAccepted)
+	before := e.lastOrder
+	r.order = e.nextOrder()
+	if err := e.update(ctx, func(tx *vault.Tx) error { return putMessage(tx, r) }); err != nil {
+		e.lastOrder = before
+		return Message{}, err
+	}
+	return r.message(), nil
+}
+
+// await waits for what the server says of a message, unless told not to.
+func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Message, error) {
+	m := r.message()
+	if o.NoWait || m.Status != StatusSending {
+		wake(e.flushKick)
+		return m, nil
+	}
+	result := make(chan outcome, 1)
+	e.mu.Lock()
+	e.waiters[string(r.ID)] = result
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		delete(e.waiters, string(r.ID))
+		e.mu.Unlock()
+	}()
+	// The outcome may have come before the waiter was there.
+	if done := e.isSettled(r.ID); done || e.written(ctx, &m) {
+		if done {
+			m.advance(StatusAccepted)
+		}
+		return m, nil
+	}
+	if _, err := e.connected(ctx); err != nil {
+		return m, err
+	}
+	wake(e.flushKick)
+	select {
+	case got := <-result:
+		if len(m.PerDevice) == 0 {
+			e.written(ctx, &m) // sealed late: now the devices are known
+		}
+		if got.status != "" {
+			m.advance(got.status)
+		}
+		return m, got.err
+	case <-ctx.Done():
+		return m, ctx.Err()
+	case <-e.life.Done():
+		return m, errClosed
+	}
+}
+
+// advance sets the status of a message and all its devices.
+func (m *Message) advance(s Status) {
+	m.Status = s
+	for d := range m.PerDevice {
+		m.PerDevice[d] = s
+	}
+}
+
+// written reads the message as it is written down and reports whether it is
+// decided.
+func (e *engine) written(ctx context.Context, m *Message) bool {
+	again, err := e.Message(ctx, m.ID)
+	if err != nil {
+		return false
+	}
+	*m = again
+	return m.Status != StatusSending
+}
+
+// activeDevices names the devices of a list that receive.
+func activeDevices(l devicelist.List) []address.Device {
+	var out []address.Device
+	for _, d := range l.Active() {
+		out = append(out, d.ID)
+	}
+	return out
+}

@@ -1,0 +1,25 @@
+//go:build darwin || freebsd
+
+package owner
+
+import (
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// sameUser reports whether the process at the other end runs as this user.
+func sameUser(c *net.UnixConn) bool {
+	// R-OWN-03
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	same := false
+	err = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptXucred(int(fd), unix.SOL_LOCAL, unix.LOCAL_PEERCRED)
+		same = err == nil && int(cred.Uid) == os.Geteuid()
+	})
+	return err == nil && same
+}

@@ -1,0 +1,130 @@
+package policy
+
+// Layers lists the packages from the ground up. A package imports from earlier
+// lines only, so dependencies run one way.
+func Layers() [][]string {
+	return [][]string{
+		{"./internal/codec", "./internal/dh", "./internal/kdf", "./internal/simd", "./internal/home"},
+		{"./internal/kem"},
+		{"./internal/address"},
+		{"./x3dh", "./ratchet", "./internal/devicelist"},
+		{"./prekeys", "./groups", "./internal/content", "./internal/relay"},
+		{"./internal/session", "./internal/relay/link"},
+		{"./internal/relayclient", "./server"},
+		{"./server/memstore", "./server/sqlitestore", "./server/storetest"},
+		{"./internal/vault"},
+		{"./internal/owner"},
+		{"./client"},
+		{"./cli"},
+		{"."},
+		// Apart from the product: the specification, what only tests import,
+		// and this package.
+		{"./internal/vectorfile"},
+		{"./spec/internal/..."},
+		{"./spec"},
+		{"./internal/policy"},
+	}
+}
+
+// Later lists packages that the plan knows and the tree does not have yet.
+func Later() map[string]string {
+	return map[string]string{
+		"./groups": "group messaging comes after conversations between two people",
+	}
+}
+
+// Core is the protocol: values in, values out (R-THR-02).
+func Core() []string {
+	return []string{
+		"./x3dh", "./ratchet", "./prekeys", "./groups",
+		"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/simd", "./internal/address",
+		"./internal/devicelist", "./internal/content", "./internal/session",
+	}
+}
+
+// readers can open, or are made to hold, what a message says.
+func readers() []string {
+	return []string{"./ratchet", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./client", "./cli"}
+}
+
+// Bans is the import policy.
+func Bans() []Ban {
+	core := Core()
+	server := []string{"./server/...", "./server"}
+	return []Ban{
+		{From: core, To: []string{"net", "net/http/...", "crypto/tls", "crypto/x509"},
+			Why: "the protocol core talks to nobody: who delivers its bytes is the caller's choice"},
+		{From: core, To: []string{"database/sql/...", "modernc.org/..."},
+			Why: "the protocol core stores nothing: it hands out the next state and the caller makes it durable"},
+		{From: core, To: []string{"log/..."},
+			Why: "the protocol core holds secrets and therefore has nothing to log with"},
+		{From: core, To: []string{"os", "os/...", "syscall", "io/fs", "embed", "flag", "runtime/debug"}, Direct: true,
+			Why: "the protocol core knows no machine: no files, no environment, no processes"},
+		{From: core, To: []string{"math/rand", "math/rand/v2"}, Direct: true,
+			Why: "randomness comes from crypto/rand only"},
+		{From: core, To: []string{"encoding/json", "encoding/gob", "encoding/xml", "text/template", "html/template"}, Direct: true,
+			Why: "there is one encoding, internal/codec; reflective ones copy secrets about"},
+		{From: []string{"./ratchet", "./internal/content"}, To: []string{"crypto/ed25519", "crypto/ecdsa", "crypto/rsa", "github.com/cloudflare/circl/sign/..."},
+			Why: "a message is authenticated, never signed: what protects messages has no signature algorithm at hand (R-THR-04)"},
+		{From: server, To: readers(),
+			Why: "the server is blind: nothing that can open a message may be linked into it, not even through another package"},
+		{From: []string{"./internal/relay"}, To: append(readers(), server...),
+			Why: "the vocabulary is where client and server meet and belongs to neither"},
+		{From: []string{"./internal/relayclient"}, To: append(readers(), server...),
+			Why: "the device's side of the wire carries envelopes and never opens them"},
+		{From: []string{"./client", "./internal/vault", "./internal/owner"}, To: append([]string{"./cli"}, server...),
+			Why: "an embedded client brings neither a terminal nor a server with it"},
+		{From: []string{"./client", "./internal/..."}, To: []string{"github.com/spf13/...", "rsc.io/qr/...", "golang.org/x/term"},
+			Why: "terminals and flags are the command line's concern"},
+		{From: []string{"./server"}, To: []string{"database/sql/...", "modernc.org/..."},
+			Why: "the server owns small store interfaces; engines import the server, not the other way round"},
+		{From: []string{"./server/memstore"}, To: []string{"database/sql/...", "modernc.org/..."},
+			Why: "the reference store is plain memory, so that it can be read in one sitting"},
+		{From: []string{"."}, To: []string{"./client", "./server/...", "./internal/...", "./x3dh", "./ratchet", "./prekeys", "./groups", "./spec/..."}, Direct: true,
+			Why: "main only calls cli"},
+		{From: []string{".", "./cli", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
+			To:  []string{"./spec/...", "./internal/policy", "./internal/vectorfile", "./server/storetest", "testing/...", "pgregory.net/...", "github.com/rogpeppe/..."},
+			Why: "the specification's tools, test suites and test libraries stay out of the product"},
+	}
+}
+
+// Mention says that files of From do not use some names of a package that
+// they may import for other names.
+type Mention struct {
+	From    []string
+	Package string
+	Names   []string
+	Why     string
+}
+
+// Mentions is the policy about single names.
+func Mentions() []Mention {
+	return []Mention{
+		{From: Core(), Package: "time", Names: []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"},
+			Why: "the protocol core has no clock: take now as an argument"},
+		{From: []string{"./x3dh", "./ratchet", "./internal/session", "./internal/content"}, Package: "crypto/ed25519", Names: []string{"PrivateKey", "Sign", "GenerateKey", "NewKeyFromSeed"},
+			Why: "long-term keys sign prekeys and device lists, never messages: no signing key comes here (R-THR-04)"},
+	}
+}
+
+// Requirements lists the modules that go.mod requires directly, with what each
+// is for. A new one is added here in the same change, with its reason.
+func Requirements() map[string]string {
+	return map[string]string{
+		"filippo.io/edwards25519":         "X25519 key generation by fixed-base multiplication, twice as fast as crypto/ecdh",
+		"github.com/cloudflare/circl":     "X25519 agreement and ML-KEM-1024 with assembly, behind internal/dh and internal/kem",
+		"github.com/coder/websocket":      "WebSocket for device and server; no dependencies of its own",
+		"github.com/fxamacker/cbor/v2":    "CBOR, behind internal/codec, which adds the canonical check",
+		"github.com/rogpeppe/go-internal": "testscript: tests of the command line as scripts; tests only",
+		"github.com/spf13/cobra":          "commands, flags, completion",
+		"github.com/spf13/pflag":          "the flags of cobra, to find the one that was meant",
+		"golang.org/x/crypto":             "Argon2id and XChaCha20-Poly1305 at rest, ACME",
+		"golang.org/x/sys":                "file locks, peer credentials of the local socket, fsync of directories",
+		"golang.org/x/term":               "passphrase prompts",
+		"golang.org/x/text":               "PRECIS profiles for names",
+		"golang.org/x/time":               "token buckets for rate limits",
+		"modernc.org/sqlite":              "the embedded database, without cgo",
+		"pgregory.net/rapid":              "property tests; tests only",
+		"rsc.io/qr":                       "QR codes",
+	}
+}

@@ -1,0 +1,365 @@
+package ratchet
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/pawl-chat/pawl/internal/dh"
+)
+
+// The saved form of a State (spec/ratchet.md, "Record"): fixed layout, integers
+// big-endian, two parts. The head is small and changes with every message; the
+// skipped part holds up to 2 000 keys and changes only when one is added or
+// goes, which Opened.SkippedChanged and Expire tell. Both carry a generation,
+// so that parts of different states do not join (R-RAT-25).
+//
+// A record holds all secrets of the session. Sealing it is the store's concern.
+
+// recordVersion is the first byte of every part and of the whole. A later
+// version gets another number; this one stays readable.
+const recordVersion = 1
+
+const (
+	kindWaiting  = 1
+	kindReplying = 2
+	kindSending  = 3
+)
+
+// AppendRecord appends the whole state to dst: the version, the length of the
+// head as 4 bytes, the head and the skipped part.
+func (s State) AppendRecord(dst []byte) []byte {
+	at := len(dst)
+	dst = append(dst, recordVersion, 0, 0, 0, 0)
+	dst = s.AppendHead(dst)
+	binary.BigEndian.PutUint32(dst[at+1:], uint32(len(dst)-at-5))
+	return s.AppendSkipped(dst)
+}
+
+// ParseRecord reads what AppendRecord wrote, and nothing else: every other
+// string of bytes is ErrMalformed (R-RAT-24).
+func ParseRecord(b []byte) (State, error) {
+	r := reader{b: b}
+	if r.byte() != recordVersion {
+		return State{}, ErrMalformed
+	}
+	n := r.uint32()
+	if r.bad || uint64(n) > uint64(len(r.b)) {
+		return State{}, ErrMalformed
+	}
+	return Join(r.b[:n], r.b[n:])
+}
+
+// AppendHead appends the part of the record that changes with every message.
+func (s State) AppendHead(dst []byte) []byte {
+	dst = slices.Grow(dst, 600)
+	dst = append(dst, recordVersion)
+	dst = binary.BigEndian.AppendUint64(dst, s.generation)
+	dst = binary.BigEndian.AppendUint64(dst, s.step)
+	dst = append(dst, s.root[:]...)
+	dst = append(dst, s.unanswered)
+	switch t := s.turn.(type) {
+	case *waiting:
+		dst = append(dst, kindWaiting)
+		dst = appendPrivate(dst, &t.own)
+		dst = append(dst, t.header[:]...)
+	case *replying:
+		dst = append(dst, kindReplying)
+		dst = append(dst, t.peer.Bytes()...)
+		dst = append(dst, t.header[:]...)
+		dst = binary.BigEndian.AppendUint32(dst, t.previous)
+	case *sending:
+		dst = append(dst, kindSending)
+		dst = appendPrivate(dst, &t.own)
+		dst = append(dst, t.public[:]...)
+		dst = append(dst, t.cipher.key[:]...)
+		dst = append(dst, t.seed[:]...)
+		dst = append(dst, t.key[:]...)
+		dst = binary.BigEndian.AppendUint32(dst, t.number)
+		dst = binary.BigEndian.AppendUint32(dst, t.previous)
+		dst = append(dst, t.header[:]...)
+	default:
+		panic("ratchet: record of the zero State")
+	}
+	dst = append(dst, s.following.key[:]...)
+	if s.Received() {
+		dst = append(dst, byte(1+len(s.older)))
+		dst = append(dst, s.key[:]...)
+		dst = s.current.appendHead(dst)
+		for i := range s.older {
+			dst = s.older[i].appendHead(dst)
+		}
+	} else {
+		dst = append(dst, 0)
+	}
+	dst = append(dst, byte(len(s.owed)))
+	for i := range s.owed {
+		dst = append(dst, s.owed[i][:]...)
+	}
+	return dst
+}
+
+func appendPrivate(dst []byte, k *dh.PrivateKey) []byte {
+	b := k.Export()
+	dst = append(dst, b[:]...)
+	clear(b[:])
+	return dst
+}
+
+func (c *receiving) appendHead(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint64(dst, c.id)
+	dst = append(dst, c.cipher.key[:]...)
+	dst = append(dst, c.seed[:]...)
+	dst = binary.BigEndian.AppendUint32(dst, c.next)
+	return binary.BigEndian.AppendUint32(dst, c.floor)
+}
+
+// entryLen is the length of one skipped key in a record.
+const entryLen = 4 + 8 + 32
+
+// AppendSkipped appends the part of the record with the skipped keys: of each
+// receiving chain that holds any, in the order of the head.
+func (s State) AppendSkipped(dst []byte) []byte {
+	dst = slices.Grow(dst, 10+MaxChains*10+s.SkippedCount()*entryLen)
+	dst = append(dst, recordVersion)
+	dst = binary.BigEndian.AppendUint64(dst, s.generation)
+	at := len(dst)
+	dst = append(dst, 0)
+	put := func(c *receiving) {
+		if len(c.skipped) == 0 {
+			return
+		}
+		dst[at]++
+		dst = binary.BigEndian.AppendUint64(dst, c.id)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(c.skipped)))
+		for i := range c.skipped {
+			k := &c.skipped[i]
+			dst = binary.BigEndian.AppendUint32(dst, k.number)
+			dst = binary.BigEndian.AppendUint64(dst, uint64(k.at))
+			dst = append(dst, k.key[:]...)
+		}
+	}
+	put(&s.current)
+	for i := range s.older {
+		put(&s.older[i])
+	}
+	return dst
+}
+
+// Join reads a state from its two parts. Parts of different states are
+// ErrMalformed, as is every byte string that no state is written as.
+func Join(head, skipped []byte) (State, error) {
+	s, ok := parseHead(head)
+	if !ok || !s.parseSkipped(skipped) || !s.consistent() {
+		return State{}, ErrMalformed
+	}
+	return s, nil
+}
+
+func parseHead(b []byte) (s State, ok bool) {
+	r := reader{b: b}
+	if r.byte() != recordVersion {
+		return State{}, false
+	}
+	s.generation = r.uint64()
+	s.step = r.uint64()
+	s.root = r.key()
+	s.unanswered = r.byte()
+	switch r.byte() {
+	case kindWaiting:
+		t := &waiting{own: dh.FromBytes(r.key())}
+		t.header = r.key()
+		s.turn = t
+	case kindReplying:
+		t := &replying{peer: r.public()}
+		t.header = r.key()
+		t.previous = r.uint32()
+		s.turn = t
+	case kindSending:
+		t := &sending{sendingChain: &sendingChain{own: dh.FromBytes(r.key())}}
+		public := r.public()
+		t.public = public.Array()
+		t.cipher = r.cipher()
+		t.seed = r.key()
+		t.key = r.key()
+		t.number = r.uint32()
+		t.previous = r.uint32()
+		t.header = r.key()
+		s.turn = t
+	default:
+		return State{}, false
+	}
+	s.following = r.cipher()
+	if n := int(r.byte()); n > MaxChains {
+		return State{}, false
+	} else if n > 0 {
+		s.key = r.key()
+		s.current = r.receiving()
+		if n > 1 {
+			s.older = make([]receiving, n-1)
+			for i := range s.older {
+				s.older[i] = r.receiving()
+			}
+		}
+	}
+	if n := int(r.byte()); n > MaxDisclosed {
+		return State{}, false
+	} else if n > 0 {
+		s.owed = make([][32]byte, n)
+		for i := range s.owed {
+			s.owed[i] = r.key()
+		}
+	}
+	return s, !r.bad && len(r.b) == 0
+}
+
+func (s *State) parseSkipped(b []byte) bool {
+	r := reader{b: b}
+	if r.byte() != recordVersion || r.uint64() != s.generation {
+		return false
+	}
+	chains := make([]*receiving, 0, MaxChains)
+	if s.Received() {
+		chains = append(chains, &s.current)
+	}
+	for i := range s.older {
+		chains = append(chains, &s.older[i])
+	}
+	for n := int(r.byte()); n > 0 && !r.bad; n-- {
+		id, count := r.uint64(), int(r.uint16())
+		for len(chains) > 0 && chains[0].id != id {
+			chains = chains[1:]
+		}
+		if len(chains) == 0 || count == 0 || count > MaxChainSkipped || len(r.b) < count*entryLen {
+			return false
+		}
+		c := chains[0]
+		chains = chains[1:]
+		c.skipped = make([]skippedKey, count)
+		for i := range c.skipped {
+			k := &c.skipped[i]
+			k.number = r.uint32()
+			at := r.uint64()
+			k.key = r.key()
+			if k.number >= c.next || i > 0 && k.number <= c.skipped[i-1].number || at > math.MaxInt64 {
+				return false
+			}
+			k.at = int64(at)
+		}
+	}
+	return !r.bad && len(r.b) == 0
+}
+
+// consistent reports whether the parts of s fit together as those of every
+// state that this package makes do.
+func (s *State) consistent() bool {
+	if s.unanswered > HeartbeatAfter || s.SkippedCount() > MaxSkipped {
+		return false
+	}
+	chains := s.older
+	last := s.step // the DH step of the newest receiving chain there can be
+	switch t := s.turn.(type) {
+	case *waiting:
+		if s.step != 0 || s.Received() {
+			return false
+		}
+	case *replying:
+		if s.step == 0 || !s.Received() {
+			return false
+		}
+	case *sending:
+		if s.step == 0 || !s.Received() && (s.step != 1 || t.previous != 0) {
+			return false
+		}
+		last--
+	}
+	if !s.Received() {
+		return s.unanswered == 0 && len(s.owed) == 0 && len(chains) == 0
+	}
+	c := &s.current
+	if c.id != last || c.id == 0 || c.next == 0 || c.floor > c.next {
+		return false
+	}
+	for i := range chains {
+		o := &chains[i]
+		if o.id == 0 || o.id >= last || (last-o.id)%2 != 0 || o.floor > o.next || len(o.skipped) == 0 {
+			return false
+		}
+		last = o.id
+	}
+	return true
+}
+
+// reader takes fixed-size fields off a byte string; bad stays set once one was
+// missing or refused.
+type reader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *reader) take(n int) []byte {
+	if len(r.b) < n {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *reader) byte() byte {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) uint16() uint16 {
+	if b := r.take(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) uint32() uint32 {
+	if b := r.take(4); b != nil {
+		return binary.BigEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (r *reader) uint64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *reader) key() (k [32]byte) {
+	copy(k[:], r.take(32))
+	return k
+}
+
+func (r *reader) public() dh.PublicKey {
+	p, err := dh.ParsePublic(r.take(32))
+	if err != nil {
+		r.bad = true
+	}
+	return p
+}
+
+func (r *reader) cipher() *headerCipher {
+	k := r.key()
+	if r.bad {
+		return nil
+	}
+	return newHeaderCipher(k)
+}
+
+func (r *reader) receiving() receiving {
+	c := receiving{id: r.uint64(), cipher: r.cipher()}
+	c.seed = r.key()
+	c.next = r.uint32()
+	c.floor = r.uint32()
+	return c
+}
