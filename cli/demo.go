@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,10 +70,15 @@ func (s *shown) claim(holds bool, format string, args ...any) {
 	if !holds && s.failed == nil {
 		s.failed = fmt.Errorf("%w: %s", errDemo, text)
 	}
-	if holds {
-		s.lines = append(s.lines, "✓ "+text)
-	} else {
-		s.lines = append(s.lines, "✗ FAILED: "+text)
+	mark := "✓ "
+	if !holds {
+		mark = "✗ FAILED: "
+	}
+	for i, line := range splitLines(wrap(mark+text, demoWidth-8)) {
+		if i > 0 {
+			line = "  " + line
+		}
+		s.lines = append(s.lines, line)
 	}
 }
 
@@ -126,7 +132,7 @@ func demoDir(keep string) (dir string, remove func(), err error) {
 	if dir, err = filepath.Abs(keep); err != nil {
 		return "", nil, err
 	}
-	if entries(dir) > 0 {
+	if list, _ := os.ReadDir(dir); len(list) > 0 {
 		return "", nil, usagef("name a new directory", "--keep needs an empty directory")
 	}
 	return dir, func() {}, os.MkdirAll(dir, 0o700)
@@ -142,13 +148,12 @@ func (a *app) demoScreen(n, of int, st step, s *shown) string {
 	}
 	text += "\n"
 	for _, line := range s.lines {
-		switch {
-		case len(line) > len("✓") && line[:len("✓")] == "✓":
-			line = ink.bold(green, "✓") + line[len("✓"):]
-		case len(line) > len("✗") && line[:len("✗")] == "✗":
+		if rest, ok := strings.CutPrefix(line, "✓"); ok {
+			line = ink.bold(green, "✓") + rest
+		} else if strings.HasPrefix(line, "✗") {
 			line = ink.bold(red, line)
 		}
-		text += "      " + line + "\n"
+		text += strings.TrimRight("      "+line, " ") + "\n"
 	}
 	return text
 }
@@ -165,7 +170,7 @@ func (a *app) demoEnd(w *demoWorld, keep string, took time.Duration) string {
 	return text + ink.bold(plain, "Now for real, in two terminals:") + `
   pawl serve                                     prints an invite link
   pawl register alice --invite 'pawl://…'        makes your account
-  pawl send me "hello"                           and then: pawl recv
+  pawl send me "hello"                           and then: pawl history me
 A second person on this machine takes another home:
   pawl register bob --invite 'pawl://…' --home ./bob
 `

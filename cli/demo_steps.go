@@ -43,7 +43,7 @@ func (w *demoWorld) stepRegister(ctx context.Context, s *shown) error {
 		account := api.Account()
 		p.address = account.Address
 		addresses = append(addresses, p.address)
-		s.line("%s   device %s", clean(account.Address), clean(account.Device))
+		s.line("%-24s  device %s", clean(account.Address), clean(account.Device))
 	}
 	s.data["addresses"] = addresses
 	s.claim(w.alice.address != w.bob.address, "two accounts, each with its own identity")
@@ -65,7 +65,7 @@ func (w *demoWorld) stepTalk(ctx context.Context, s *shown) error {
 		}
 	}
 	s.data["messages"] = len(w.texts)
-	s.claim(true, "each text arrived as it was written")
+	s.claim(s.failed == nil, "each text arrived as it was written")
 	return nil
 }
 
@@ -73,23 +73,25 @@ func (w *demoWorld) stepOffline(ctx context.Context, s *shown) error {
 	if err := w.bob.close(); err != nil {
 		return err
 	}
-	s.line("bob's program has ended")
+	s.line("bob's program ends")
 	held := len(w.tap.all())
 	w.missed = "Bring the small boat as well."
 	missed := []string{w.missed, "And a coat, it may rain."}
+	accepted := true
 	for _, text := range missed {
 		m, err := w.say(ctx, w.alice, w.bob, text)
 		if err != nil {
 			return err
 		}
-		s.line("alice → (bob)  %s  [%s]", text, m.Status)
-		s.claim(m.Status == client.StatusAccepted, "the server has it, durably; nobody claims that bob has it")
+		s.line("alice → (bob)  %s", text)
+		accepted = accepted && m.Status == client.StatusAccepted
 		if w.missedRow.Body == nil {
 			for _, row := range w.tap.all()[held:] {
 				w.missedRow = row
 			}
 		}
 	}
+	s.claim(accepted, "the server has both, durably (status accepted, not delivered)")
 	// A copy of Bob's home as it is now serves the last step as the witness of
 	// what Bob's own keys would have opened.
 	w.before = w.path("bob-before")
@@ -99,6 +101,7 @@ func (w *demoWorld) stepOffline(ctx context.Context, s *shown) error {
 	if err := w.bob.open(ctx, w.env); err != nil {
 		return err
 	}
+	s.line("bob's program runs again")
 	got, err := w.hear(ctx, w.bob)
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func (w *demoWorld) stepOffline(ctx context.Context, s *shown) error {
 	var texts []string
 	for _, m := range got {
 		texts = append(texts, m.Text)
-		s.line("bob is back    %s", clean(m.Text))
+		s.line("alice → bob    %s", clean(m.Text))
 	}
 	s.claim(strings.Join(texts, "\n") == strings.Join(missed, "\n"), "bob has all of it, once and in order")
 	s.data["caught_up"] = len(got)
@@ -158,6 +161,7 @@ func (w *demoWorld) stepServerSaw(_ context.Context, s *shown) error {
 	if more > 0 {
 		s.line("… and %d more", more)
 	}
+	s.line("The first is larger: it carries the handshake. Texts are padded.")
 	s.data["rows"] = list
 	s.claim(len(rows) >= len(w.texts) && leaked == 0, "none of the %d texts occurs in any of the %d messages", len(w.texts), len(rows))
 	found, err := foundBelow(w.path("server"), w.texts)
@@ -197,7 +201,7 @@ func (w *demoWorld) stepVerify(ctx context.Context, s *shown) error {
 	if err != nil {
 		return err
 	}
-	s.claim(ofAlice.Trust == client.TrustVerified, "they say so (pawl verify --confirm); a later change would stop the next message")
+	s.claim(ofAlice.Trust == client.TrustVerified, "they say so, as with `pawl verify --confirm`: from now on a changed identity stops the next message")
 	return nil
 }
 
@@ -228,11 +232,30 @@ func (w *demoWorld) stepTheft(ctx context.Context, s *shown) error {
 		return err
 	}
 	s.claim(slices.Equal(texts, []string{w.missed}), "a copy made while a message was under way does open that one")
+	// What the ratchet does not protect is said as plainly, and is as true.
+	read, err := w.readHistory(ctx, w.stolen)
+	if err != nil {
+		return err
+	}
 	s.line("")
-	s.line("To be honest about it: the history that Bob keeps on disk is sealed under")
-	s.line("his passphrase, and a thief who has that too reads it as Bob does. And")
-	s.line("until the ratchet turns again, the thief can read what comes next.")
+	s.line("To be honest about it:")
+	s.claim(read > 0, "the history that Bob keeps is readable, all %d messages: it is sealed under his passphrase, and the thief has that too", read)
+	s.line("- Until the ratchet turns again, the thief can also read what comes next.")
+	s.data["history_readable"] = read
 	return nil
+}
+
+// readHistory counts what whoever has a home and its passphrase can read of
+// the conversation with Alice. It does not connect.
+func (w *demoWorld) readHistory(ctx context.Context, home string) (int, error) {
+	config := w.bob.config
+	config.Home = home
+	api, err := w.env.Engine.Open(ctx, config)
+	if err != nil {
+		return 0, err
+	}
+	list, err := api.History(ctx, w.alice.address, recvBatch, "")
+	return len(list), errors.Join(err, api.Close())
 }
 
 // burgle returns the texts of those envelopes that a key in a copied home opens.

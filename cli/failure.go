@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -95,6 +96,7 @@ type failure struct {
 	message    string
 	hint       string   // instead of the class's
 	messageID  string   // the message it is about
+	kept       bool     // that message is in the outbox: repeating would send it twice
 	candidates []string // who an ambiguous word could mean
 }
 
@@ -106,12 +108,28 @@ func usagef(hint, format string, args ...any) error {
 	return &failure{err: errUsage, message: fmt.Sprintf(format, args...), hint: hint}
 }
 
+// tidy makes one sentence of a chain of errors: without the names of packages
+// and without saying a thing twice.
+func tidy(message string) string {
+	var parts []string
+	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
+		switch part {
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli":
+			continue
+		}
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, ": ")
+}
+
 // describe turns any error into the object that is printed and the exit code.
 func describe(ctx context.Context, err error) (errorObject, int) {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = errInterrupted
 	}
-	o := errorObject{header: head("error"), Code: "unexpected", Message: strings.TrimSpace(err.Error())}
+	o := errorObject{header: head("error"), Code: "unexpected", Message: tidy(err.Error())}
 	exit := exitUnexpected
 	for _, c := range classes() {
 		if errors.Is(err, c.is) {
@@ -131,6 +149,9 @@ func describe(ctx context.Context, err error) (errorObject, int) {
 			o.Hint = f.hint
 		}
 		o.MessageID = f.messageID
+		if f.kept {
+			o.Retryable = false
+		}
 	}
 	o.Exit = exit
 	return o, exit

@@ -48,31 +48,36 @@ func System() *Env {
 	}
 }
 
-// readSecret asks on the terminal: prompts go to standard error, the answer
-// comes from standard input or, when that is a pipe, from the terminal itself.
+// readSecret asks on the terminal. Standard input or standard error must be
+// one: a terminal that merely controls the process may have nobody in front.
 func readSecret(ctx context.Context, prompt string) ([]byte, error) {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return nil, ErrNoTerminal
-	}
-	in := os.Stdin
-	if !term.IsTerminal(int(in.Fd())) {
-		tty, err := os.Open("/dev/tty")
+	in, out := os.Stdin, os.Stderr
+	if askIn, askOut := term.IsTerminal(int(in.Fd())), term.IsTerminal(int(out.Fd())); !askIn || !askOut {
+		if !askIn && !askOut {
+			return nil, ErrNoTerminal
+		}
+		tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 		if err != nil {
 			return nil, ErrNoTerminal
 		}
 		defer tty.Close()
-		in = tty
+		if !askIn {
+			in = tty
+		}
+		if !askOut {
+			out = tty
+		}
 	}
 	before, err := term.GetState(int(in.Fd()))
 	if err != nil {
 		return nil, ErrNoTerminal
 	}
-	os.Stderr.WriteString(prompt)
+	out.WriteString(prompt)
 	secret, err := interruptible(ctx, func() ([]byte, error) { return term.ReadPassword(int(in.Fd())) })
 	if ctx.Err() != nil {
 		term.Restore(int(in.Fd()), before)
 	}
-	os.Stderr.WriteString("\n")
+	out.WriteString("\n")
 	return secret, err
 }
 

@@ -1,17 +1,22 @@
 package cli_test
 
 import (
+	"bufio"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/pawl-chat/pawl/cli"
 )
+
+// home is the directory of this package, wherever a test has gone.
+var home, _ = os.Getwd()
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
@@ -28,12 +33,17 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PAWL_HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("TERM", "dumb")
+			e.Values[procsKey{}] = map[string]*proc{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"objects": objects,
 			"sh":      shell,
+			"server":  startServer,
+			"begin":   begin,
+			"line":    nextLine,
+			"quit":    quit,
 		},
 	})
 }
@@ -83,5 +93,95 @@ func shell(ts *testscript.TestScript, neg bool, args []string) {
 	err := ts.Exec("sh", append([]string{"-c"}, strings.Join(args, " "))...)
 	if (err != nil) != neg {
 		ts.Fatalf("unexpected end: %v", err)
+	}
+}
+
+type procsKey struct{}
+
+// proc is a program that runs beside the script.
+type proc struct {
+	cmd *exec.Cmd
+	out *bufio.Reader
+}
+
+func start(ts *testscript.TestScript, name string, args ...string) *proc {
+	cmd := exec.Command(lookup(ts, args[0]), args[1:]...)
+	cmd.Stderr, cmd.Dir, cmd.Env = os.Stderr, ts.MkAbs("."), environ(ts)
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() { cmd.Process.Kill() })
+	p := &proc{cmd, bufio.NewReader(out)}
+	ts.Value(procsKey{}).(map[string]*proc)[name] = p
+	return p
+}
+
+func lookup(ts *testscript.TestScript, name string) string {
+	path, err := exec.LookPath(name) // testscript put it there
+	ts.Check(err)
+	return path
+}
+
+func environ(ts *testscript.TestScript) []string {
+	env := os.Environ()
+	for _, name := range []string{"PAWL_HOME", "PAWL_PASSPHRASE_FILE", "HOME", "TERM"} {
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	return env
+}
+
+// server NAME FLAG… starts pawl serve with its data in NAME and waits until it
+// is ready. LISTEN and INVITE say where it is.
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 1 || neg {
+		ts.Fatalf("usage: server NAME FLAG…")
+	}
+	p := start(ts, args[0], append([]string{"pawl", "serve", "--json", "--data", ts.MkAbs(args[0])}, args[1:]...)...)
+	line, err := p.out.ReadBytes('\n')
+	ts.Check(err)
+	ts.Check(cli.CheckObject("server", line))
+	var ready struct{ Listen, Invite string }
+	ts.Check(json.Unmarshal(line, &ready))
+	ts.Setenv("LISTEN", ready.Listen)
+	ts.Setenv("INVITE", ready.Invite)
+}
+
+// begin NAME COMMAND… starts a command beside the script.
+func begin(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: begin NAME COMMAND…")
+	}
+	start(ts, args[0], args[1:]...)
+}
+
+// line NAME TYPE WORDS waits for the next line of a running command, and holds
+// that it is an object of that type with those words in it.
+func nextLine(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 || neg {
+		ts.Fatalf("usage: line NAME TYPE WORDS")
+	}
+	line, err := ts.Value(procsKey{}).(map[string]*proc)[args[0]].out.ReadBytes('\n')
+	ts.Check(err)
+	ts.Check(cli.CheckObject(args[1], line))
+	if !strings.Contains(string(line), args[2]) {
+		ts.Fatalf("%s: no %q in %s", args[0], args[2], line)
+	}
+}
+
+// quit NAME CODE [SIGNAL] ends a command by SIGTERM, INT or KILL and holds its
+// exit code; -1 is death by signal.
+func quit(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) < 2 || neg {
+		ts.Fatalf("usage: quit NAME CODE [SIGNAL]")
+	}
+	p := ts.Value(procsKey{}).(map[string]*proc)[args[0]]
+	signal := os.Signal(syscall.SIGTERM)
+	if len(args) > 2 {
+		signal = map[string]os.Signal{"INT": os.Interrupt, "KILL": os.Kill}[args[2]]
+	}
+	ts.Check(p.cmd.Process.Signal(signal))
+	p.cmd.Wait()
+	if code := jsonNumber(p.cmd.ProcessState.ExitCode()); code != args[1] {
+		ts.Fatalf("%s ended with %s, want %s", args[0], code, args[1])
 	}
 }

@@ -138,22 +138,17 @@ func (a *app) unlockNew(ctx context.Context, home string) (u client.Unlock, undo
 		if !errors.Is(err, ErrNoTerminal) {
 			return u, undo, err
 		}
-		u = client.Unlock{KeyFile: filepath.Join(home, keyFileName)}
-		defer func() {
-			if err == nil {
-				a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(u.KeyFile))
-			}
-		}()
+		u, err = client.Unlock{KeyFile: filepath.Join(home, keyFileName)}, nil
 	}
 	if isFile(u.KeyFile) {
 		return u, undo, checkKeyFile(u.KeyFile)
 	}
-	before := entries(home)
+	before := filled(home)
 	if err := makeKeyFile(u.KeyFile); err != nil {
 		return u, undo, fmt.Errorf("the key file cannot be made: %w", err)
 	}
 	undo = func() {
-		after := entries(home)
+		after := filled(home)
 		if filepath.Dir(u.KeyFile) == home {
 			after--
 		}
@@ -165,9 +160,17 @@ func (a *app) unlockNew(ctx context.Context, home string) (u client.Unlock, undo
 	return u, undo, nil
 }
 
-func entries(dir string) int {
+// filled counts the files in a directory that hold anything: not a lock or a
+// socket.
+func filled(dir string) int {
 	list, _ := os.ReadDir(dir)
-	return len(list)
+	n := 0
+	for _, e := range list {
+		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // newPassphrase asks for a passphrase twice.

@@ -40,6 +40,8 @@ type engine struct {
 	flushKick chan struct{} // wakes the outbox
 	news      chan struct{} // closed and replaced whenever something changed
 	waiters   map[string]chan outcome
+	begun     uint64 // rounds of the outbox that have begun
+	ended     uint64 // and that have ended, their statuses written
 	lastErr   error
 	lastLive  time.Time
 	offset    time.Duration

@@ -26,6 +26,7 @@ func (e *engine) outboxLoop() {
 		case <-timer:
 		}
 		e.mu.Lock()
+		e.begun++
 		l, err := e.link, e.lastErr
 		e.mu.Unlock()
 		if l == nil {
@@ -35,6 +36,7 @@ func (e *engine) outboxLoop() {
 			if err := e.expireOutbox(e.life); err != nil && e.life.Err() == nil {
 				e.log.Error("the outbox could not be read", "reason", reason(err))
 			}
+			e.roundEnded()
 			continue
 		}
 		again, err := e.flush(e.life, l)
@@ -48,6 +50,39 @@ func (e *engine) outboxLoop() {
 		}
 		if err := e.writeSettled(e.life); err != nil && e.life.Err() == nil {
 			e.log.Error("statuses could not be written", "reason", reason(err))
+		}
+		e.roundEnded()
+	}
+}
+
+func (e *engine) roundEnded() {
+	e.mu.Lock()
+	e.ended = e.begun
+	e.mu.Unlock()
+	e.changed()
+}
+
+// emptied waits until the outbox has tried everything that is due once, in a
+// round that begins now or later.
+func (e *engine) emptied(ctx context.Context) error {
+	e.mu.Lock()
+	round := e.begun + 1
+	e.mu.Unlock()
+	wake(e.flushKick)
+	for {
+		news := e.watch()
+		e.mu.Lock()
+		done := e.ended >= round
+		e.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-e.life.Done():
+			return errClosed
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }

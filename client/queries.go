@@ -40,7 +40,6 @@ func (e *engine) Sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wake(e.flushKick)
 	select {
 	case <-l.caught:
 	case <-l.failed:
@@ -48,7 +47,10 @@ func (e *engine) Sync(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return e.fence(ctx, l)
+	if err := e.fence(ctx, l); err != nil {
+		return err
+	}
+	return e.emptied(ctx)
 }
 
 // fence waits until everything that had reached the mailbox by now is taken.

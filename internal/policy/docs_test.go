@@ -38,6 +38,16 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 			}
 		}
 	})
+	index := read(t, "spec/README.md")
+	chapters, err := filepath.Glob(filepath.Join(root, "spec", "*.md"))
+	if err != nil || len(chapters) < 4 {
+		t.Fatal(chapters, err)
+	}
+	for _, c := range chapters {
+		if name := filepath.Base(c); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("spec/README.md does not list %s", name)
+		}
+	}
 	if count < 20 {
 		t.Errorf("only %d links found", count)
 	}
@@ -124,5 +134,24 @@ func TestReadme(t *testing.T) {
 	example := squeeze(block(text, "## As a library", "go"))
 	if bot := squeeze(read(t, "examples/echobot/main.go")); example == "" || !strings.Contains(bot, example) {
 		t.Error("the library example in README.md is not a part of examples/echobot/main.go")
+	}
+}
+
+// TestPackagesSayWhatIsNotTheirConcern holds that each package draws its line
+// in its documentation.
+func TestPackagesSayWhatIsNotTheirConcern(t *testing.T) {
+	said := map[string]bool{}
+	sources(t, func(name string, b []byte) {
+		dir := path.Dir(name)
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || dir == "." || strings.HasPrefix(dir, "examples/") || strings.Contains(dir, "testdata") {
+			return
+		}
+		doc, _, _ := strings.Cut(string(b), "\npackage ")
+		said[dir] = said[dir] || strings.Contains(doc, "Not its concern")
+	})
+	for dir, ok := range said {
+		if !ok {
+			t.Errorf("the documentation of %s does not say what is not its concern", dir)
+		}
 	}
 }
