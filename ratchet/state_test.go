@@ -351,6 +351,7 @@ func TestForksDoNotMeet(t *testing.T) {
 		first, second := base, base
 		c.open(&first, a)
 		want := first.AppendRecord(nil)
+		c.now = c.now.Add(time.Second)
 		c.open(&second, b)
 		if !bytes.Equal(first.AppendRecord(nil), want) {
 			t.Error("a step from the same state has changed this one")
