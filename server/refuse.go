@@ -63,15 +63,14 @@ func refusal(err error) (refused *relay.Error, known bool) {
 	return relay.Refuse(relay.Internal), false
 }
 
-// refuse is refusal with the log line. what names the operation; store errors
-// speak of rows and files, not of people.
+// refuse is refusal with the log line. what names the operation.
 func (s *Server) refuse(what string, err error) *relay.Error {
 	refused, known := refusal(err)
 	switch {
 	case !known:
-		s.log.Error("request failed", "op", what, "err", err)
+		s.log.Error("request failed", "op", what, "err", describe(err))
 	case errors.Is(err, ErrDiskFull) || errors.Is(err, ErrBusy):
-		s.log.Warn("store refuses", "op", what, "err", err)
+		s.log.Warn("store refuses", "op", what, "err", describe(err))
 	}
 	return refused
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -203,12 +204,14 @@ func TestR_REL_15_Restart(t *testing.T) {
 // failing is a mailbox whose disk has a fault.
 type failing struct {
 	server.Mailbox
-	err error
+	err atomic.Pointer[error]
 }
 
+func (f *failing) set(err error) { f.err.Store(&err) }
+
 func (f *failing) Append(ctx context.Context, e []server.Envelope) ([]server.Result, error) {
-	if f.err != nil {
-		return nil, f.err
+	if err := f.err.Load(); err != nil && *err != nil {
+		return nil, *err
 	}
 	return f.Mailbox.Append(ctx, e)
 }
@@ -236,17 +239,17 @@ func TestR_REL_26_StoreFaults(t *testing.T) {
 		{server.ErrFull, relay.MailboxFull, false},
 		{errors.New("bob: /var/lib/x: I/O error"), relay.Internal, false},
 	} {
-		box.err = c.err
+		box.set(c.err)
 		_, err := a.Send(t.Context(), to(bob, "lost"))
 		if e := wantCode(t, err, c.code); (e.RetryAfter > 0) != c.wait {
 			t.Errorf("%v: retry after %v", c.err, e.RetryAfter)
 		}
 	}
-	box.err = server.ErrRemoved
+	box.set(server.ErrRemoved)
 	if r, err := a.Send(t.Context(), to(bob, "lost")); err != nil || r.Stale == nil {
 		t.Errorf("to a device just removed: %+v, %v", r, err)
 	}
-	box.err = nil
+	box.set(nil)
 	send(t, a, to(bob, "stored"))
 	if got := bodies(receive(t, bob.connect(), -1)); len(got) != 1 || got[0] != "stored" {
 		t.Errorf("%q came", got)

@@ -40,6 +40,9 @@ type store interface {
 
 func storesOf(s store) server.Stores { return server.Stores{Directory: s, Mailbox: s, Wake: s} }
 
+// withMemory sets an empty store in memory.
+func withMemory(c *server.Config) { c.Stores = storesOf(memstore.New()) }
+
 // unlimited lets a test ask as often as it likes.
 var unlimited = server.Limits{
 	Connects: server.Rate{Burst: -1}, Registrations: server.Rate{Burst: -1},
@@ -57,9 +60,7 @@ func serve(t testing.TB, adjust ...func(*server.Config)) *world {
 		f(&conf)
 	}
 	if conf.Directory == nil {
-		m := memstore.New()
-		t.Cleanup(func() { m.Close() })
-		conf.Stores = storesOf(m)
+		withMemory(&conf)
 	}
 	srv, err := server.New(conf)
 	if err != nil {

@@ -97,7 +97,9 @@ func Dial(ctx context.Context, t Target, l Login) (*Conn, error) {
 	}
 	go c.run()
 	if err := c.login(ctx, t, l); err != nil {
-		c.Close()
+		// Not Close: the server does not decide how long this takes.
+		c.end(ErrClosed)
+		c.link.Close(int(websocket.StatusNormalClosure))
 		return nil, err
 	}
 	return c, nil
@@ -158,7 +160,8 @@ func (c *Conn) Err() error {
 	return c.err
 }
 
-// Close ends the connection and waits until nothing of it is left.
+// Close ends the connection and waits until nothing of it is left: a second at
+// most, when the server does not take its part in closing.
 func (c *Conn) Close() {
 	c.end(ErrClosed)
 	c.link.Close(int(websocket.StatusNormalClosure))

@@ -185,7 +185,7 @@ func (l *Link) Send(f relay.Frame) error {
 		l.mu.Unlock()
 		return nil
 	}
-	l.writing = true
+	l.writing, l.begun = true, l.since()
 	l.mu.Unlock()
 	l.flush()
 	return nil
@@ -202,7 +202,7 @@ func (l *Link) Post(f relay.Frame) error {
 		return l.err
 	}
 	if !l.writing {
-		l.writing = true
+		l.writing, l.begun = true, l.since()
 		go l.flush()
 	}
 	return nil
