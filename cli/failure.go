@@ -96,6 +96,7 @@ type failure struct {
 	message    string
 	hint       string   // instead of the class's
 	messageID  string   // the message it is about
+	kept       bool     // that message is in the outbox: repeating would send it twice
 	candidates []string // who an ambiguous word could mean
 }
 
@@ -148,6 +149,9 @@ func describe(ctx context.Context, err error) (errorObject, int) {
 			o.Hint = f.hint
 		}
 		o.MessageID = f.messageID
+		if f.kept {
+			o.Retryable = false
+		}
 	}
 	o.Exit = exit
 	return o, exit

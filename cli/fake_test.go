@@ -108,7 +108,7 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 	if strings.Contains(text, "half") {
 		m.PerDevice["00000000000000b2"] = client.StatusFailed
 	}
-	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrServerIdentity) {
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrServerIdentity) || errors.Is(err, client.ErrRateLimited) {
 		m.Status = client.StatusSending
 		m.PerDevice = nil
 	} else if err != nil {

@@ -138,7 +138,7 @@ func (a *app) messageText(m client.Message) string {
 	line := ink.dim(a.when(shownAt(m))) + "  " + from + note
 	body := bodyText(m)
 	if m.Subject != "" {
-		body = ink.bold(plain, clean(m.Subject)) + "\n" + body
+		body = "Subject: " + ink.bold(plain, clean(m.Subject)) + "\n" + body
 	}
 	return line + "  " + strings.ReplaceAll(body, "\n", "\n    ") + "\n"
 }

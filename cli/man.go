@@ -145,6 +145,6 @@ func manPage(c *cobra.Command) string {
 // roff protects what troff would take for its own: backslashes, hyphens, and
 // lines that begin with a dot or an apostrophe.
 func roff(s string) string {
-	s = strings.NewReplacer(`\`, `\e`, `-`, `\-`).Replace(s)
+	s = strings.NewReplacer(`\`, `\e`, `-`, `\-`, `…`, `...`).Replace(s)
 	return regexp.MustCompile(`(?m)^([.'])`).ReplaceAllString(s, `\&$1`)
 }

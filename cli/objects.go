@@ -37,7 +37,7 @@ type messageObject struct {
 	FromDevice   string            `json:"from_device" doc:"device of the sender"`
 	To           string            `json:"to" doc:"address of the recipient"`
 	Direction    string            `json:"direction" enum:"in,out" doc:"in: received here; out: sent from this account"`
-	Kind         string            `json:"kind" doc:"text; unknown: from a newer version; undecryptable: a message that could not be opened, cause says why"`
+	Kind         string            `json:"kind" doc:"text; unknown: from a newer version; undecryptable: a message that could not be opened, cause says why; notice: only as the last entry of a conversation"`
 	Text         string            `json:"text" doc:"empty unless kind is text"`
 	Subject      string            `json:"subject,omitempty" doc:"subject line"`
 	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -368,5 +369,100 @@ func TestR_CLI_13_Serve(t *testing.T) {
 	x.run("serve", "--registration", "closed", "--json")
 	if got := x.stdout.String(); strings.Contains(got, "invite") {
 		t.Errorf("a closed server printed %s", got)
+	}
+}
+
+// R-CLI-03: both forms of an error.
+func TestR_CLI_03_ErrorForms(t *testing.T) {
+	x := newTrial(t)
+	x.fake.fail["Conversations"] = fmt.Errorf("client: %w: relay: %w", client.ErrRefused, client.ErrRefused)
+	x.run("ls")
+	const want = "pawl: error: the server refused\npawl: hint: the server's operator can say why\n"
+	if got := x.stderr.String(); got != want {
+		t.Errorf("printed %q, want %q", got, want)
+	}
+	x.run("ls", "--json")
+	const object = `{"schema":"pawl.error/1","type":"error","code":"refused","exit":1,"message":"the server refused","retryable":false,"hint":"the server's operator can say why"}` + "\n"
+	if got := x.stderr.String(); got != object {
+		t.Errorf("printed %s, want %s", got, object)
+	}
+}
+
+// R-CLI-03: each code has its section in docs/errors.md, with the same exit
+// code and the same word on retrying.
+func TestR_CLI_03_CodesAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cli.Codes() {
+		_, section, found := strings.Cut(string(page), "\n## "+c.Code+"\n")
+		retry := "not retryable"
+		if c.Retryable {
+			retry = "retryable"
+		}
+		if begin := fmt.Sprintf("Exit %d, %s.", c.Exit, retry); !found || !strings.HasPrefix(section, begin) {
+			t.Errorf("docs/errors.md: the section %s is missing or does not begin with %q", c.Code, begin)
+		}
+	}
+}
+
+// R-CLI-08
+func TestR_CLI_08_Home(t *testing.T) {
+	for _, c := range []struct {
+		flag string
+		vars map[string]string
+		want string
+	}{
+		{"/f", map[string]string{"PAWL_HOME": "/e", "XDG_DATA_HOME": "/x", "HOME": "/h"}, "/f"},
+		{"", map[string]string{"PAWL_HOME": "/e", "XDG_DATA_HOME": "/x", "HOME": "/h"}, "/e"},
+		{"", map[string]string{"XDG_DATA_HOME": "/x", "HOME": "/h"}, "/x/pawl"},
+		{"", map[string]string{"XDG_DATA_HOME": "relative", "HOME": "/h"}, "/h/.local/share/pawl"},
+		{"", map[string]string{"HOME": "/h"}, "/h/.local/share/pawl"},
+	} {
+		x := newTrial(t)
+		x.vars = c.vars
+		args := []string{"ls"}
+		if c.flag != "" {
+			args = append(args, "--home", c.flag)
+		}
+		if code := x.run(args...); code != 0 || x.fake.opened[0].Home != c.want {
+			t.Errorf("%+v: exit %d, home %q", c, code, x.fake.opened[0].Home)
+		}
+	}
+	x := newTrial(t)
+	x.vars = nil
+	if code := x.run("ls"); code != 2 || !strings.Contains(x.stderr.String(), "--home") {
+		t.Errorf("no home at all: exit %d, %s", code, x.stderr.String())
+	}
+}
+
+// R-CLI-10
+func TestR_CLI_10_Text(t *testing.T) {
+	for _, c := range []struct {
+		args     []string
+		in       string
+		terminal bool
+		want     string // empty: a mistake in usage
+	}{
+		{[]string{"two", "words"}, "ignored", false, "two words"},
+		{nil, "piped\n", false, "piped"},
+		{nil, "piped\r\n", false, "piped"},
+		{nil, "two\n\n", false, "two\n"},
+		{[]string{"-"}, "typed\n", true, "typed"},
+		{nil, "", true, ""},
+		{nil, "\n", false, ""},
+		{[]string{"--", "--json"}, "", false, "--json"},
+		{[]string{"-", "-"}, "", false, "- -"},
+	} {
+		x := newTrial(t)
+		x.in, x.terminal = strings.NewReader(c.in), c.terminal
+		code := x.run(append([]string{"send", "bob"}, c.args...)...)
+		switch {
+		case c.want == "" && (code != 2 || len(x.fake.sent) > 0):
+			t.Errorf("%+v: exit %d, want 2", c, code)
+		case c.want != "" && (code != 0 || x.fake.sent[0].Text != c.want):
+			t.Errorf("%+v: exit %d, sent %+v", c, code, x.fake.sent)
+		}
 	}
 }

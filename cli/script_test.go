@@ -15,6 +15,9 @@ import (
 	"github.com/pawl-chat/pawl/cli"
 )
 
+// home is the directory of this package, wherever a test has gone.
+var home, _ = os.Getwd()
+
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"pawl":     func() { os.Exit(cli.Main(os.Args[1:])) },

@@ -214,11 +214,24 @@ func queued(m client.Message, err error) error {
 	}
 	if errors.Is(err, client.ErrUnreachable) {
 		return &failure{
-			err: errQueued, messageID: m.ID,
+			err: errQueued, messageID: m.ID, kept: true,
 			message: fmt.Sprintf("the server cannot be reached; message %s is queued and leaves later by itself", m.ID),
 		}
 	}
-	return &failure{err: err, message: fmt.Sprintf("%v (message %s stays queued)", err, m.ID), messageID: m.ID}
+	return &failure{
+		err: err, messageID: m.ID, kept: true,
+		message: fmt.Sprintf("%s; message %s is queued and leaves later by itself", tidy(err.Error()), m.ID),
+		hint:    keptHint(err),
+	}
+}
+
+// keptHint is what to do about a message that waits for another reason than the
+// network.
+func keptHint(err error) string {
+	if errors.Is(err, client.ErrRateLimited) || errors.Is(err, client.ErrMailboxFull) {
+		return "nothing needs to be sent again: it leaves by itself"
+	}
+	return "" // the hint of the class
 }
 
 // partly says when some devices of the recipient failed.

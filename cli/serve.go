@@ -76,7 +76,7 @@ func (a *app) runServer(ctx context.Context, cfg ServeConfig) error {
 	return <-served
 }
 
-// announce prints the one line that says the server is ready.
+// announce prints the one line that says the server is ready (R-CLI-13).
 func (a *app) announce(ctx context.Context, server Server) error {
 	invite, err := server.Invite(ctx)
 	if err != nil {

@@ -20,6 +20,7 @@ type prekeyRecord struct {
 	Pending []byte `cbor:"2,keyasint,omitempty"` // an upload made and perhaps not arrived
 	Due     int64  `cbor:"3,keyasint,omitempty"` // when the next one is to be made, unix milliseconds
 	Ticked  int64  `cbor:"4,keyasint,omitempty"` // when sessions last aged, unix milliseconds
+	Left    uint64 `cbor:"5,keyasint,omitempty"` // one-time keys the server last said it has
 }
 
 var metaPrekeys = []byte("prekeys")
@@ -144,12 +145,15 @@ func (e *engine) maintainOnce(ctx context.Context, l *link) (next time.Time, err
 	if err != nil {
 		return next, relayError(err)
 	}
-	e.mu.Lock()
-	e.oneTime = int(min(status.EC, status.KEM))
-	e.mu.Unlock()
 	r, held, err := e.heldPrekeys(ctx)
 	if err != nil {
 		return next, err
+	}
+	if left := min(status.EC, status.KEM); left != r.Left {
+		r.Left = left
+		if err := e.update(ctx, func(tx *vault.Tx) error { return storePrekeys(tx, nil, r) }); err != nil {
+			return next, err
+		}
 	}
 	if len(r.Pending) > 0 && string(r.Digest) != string(status.Digest[:]) {
 		// The last upload was made and did not arrive, or its answer was lost.

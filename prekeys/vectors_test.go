@@ -14,8 +14,8 @@ func TestVectors(t *testing.T) {
 	bob, eve := newDevice("bob", 2), newDevice("eve", 3)
 	u, all := bob.upload(1)
 	hx := func(b []byte) string { return hex.EncodeToString(b) }
-	fields := func(at time.Time, extra map[string]string) map[string]string {
-		f := map[string]string{
+	fields := func(at time.Time, extra vectorfile.Fields) vectorfile.Fields {
+		f := vectorfile.Fields{
 			"account": hx(bob.party.Account), "device": strconv.FormatUint(bob.party.Device, 16),
 			"sign_public": hx(bob.sign()), "now": strconv.FormatInt(at.Unix(), 10),
 		}
@@ -26,8 +26,8 @@ func TestVectors(t *testing.T) {
 	}
 	d := u.Digest()
 	signSeed := hx(bob.signer.Seed())
-	vectors := []vectorfile.Vector{vectorfile.Positive("upload", fields(now, map[string]string{
-		"sign_seed": signSeed, "upload": hx(u.Bytes()), "digest": hx(d[:]),
+	vectors := []vectorfile.Vector{vectorfile.Positive("upload", fields(now, vectorfile.Fields{
+		"sign_seed": signSeed, "upload": vectorfile.Object("prekeys-upload", u.Bytes()), "digest": hx(d[:]),
 	}))}
 	p, err := ParseUpload(u.Bytes())
 	if err != nil {
@@ -41,7 +41,7 @@ func TestVectors(t *testing.T) {
 		if _, err := ParsePrivate(all[i].Record()); err != nil {
 			t.Fatal(err)
 		}
-		vectors = append(vectors, vectorfile.Positive(names[all[i].kind], map[string]string{"record": hx(all[i].Record())}))
+		vectors = append(vectors, vectorfile.Positive(names[all[i].kind], vectorfile.Fields{"record": hx(all[i].Record())}))
 	}
 	for _, c := range []struct {
 		name    string
@@ -57,7 +57,7 @@ func TestVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(c.name, err)
 		}
-		vectors = append(vectors, vectorfile.Positive(c.name, fields(now, map[string]string{"bundle": hx(b), "strength": o.Strength().String()})))
+		vectors = append(vectors, vectorfile.Positive(c.name, fields(now, vectorfile.Fields{"bundle": vectorfile.Object("prekeys-bundle", b), "strength": o.Strength().String()})))
 	}
 
 	good := AssembleBundle(u.Signed, u.LastResort, nil, nil)
@@ -86,7 +86,7 @@ func TestVectors(t *testing.T) {
 		if _, err := bob.offer(c.bundle, c.at); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
-		vectors = append(vectors, vectorfile.Negative(c.name, c.reason, fields(c.at, map[string]string{"bundle": hx(c.bundle)})))
+		vectors = append(vectors, vectorfile.Negative(c.name, c.reason, fields(c.at, vectorfile.Fields{"bundle": hx(c.bundle)})))
 	}
 	vectorfile.Check(t, "../spec/vectors/prekeys.json", "prekeys", vectors)
 }

@@ -91,17 +91,17 @@ func TestR_RAT_24_ContradictionsAreRefused(t *testing.T) {
 			*s = State{turn: &replying{peer: c.bob.peerKey(t)}, following: s.following, step: 1}
 		},
 		"first chain with one before": func(s *State) {
-			u := *s.turn.(*sending)
+			u := copySending(s)
 			u.previous = 1
 			*s = State{turn: &u, following: s.following, step: 1}
 		},
 		"owing without chain": func(s *State) {
-			u := *s.turn.(*sending)
+			u := copySending(s)
 			u.previous = 0
 			*s = State{turn: &u, following: s.following, step: 1, owed: seeds(1)}
 		},
 		"heartbeat without chain": func(s *State) {
-			u := *s.turn.(*sending)
+			u := copySending(s)
 			u.previous = 0
 			*s = State{turn: &u, following: s.following, step: 1, unanswered: 1}
 		},
@@ -169,6 +169,13 @@ func TestR_RAT_24_ContradictionsAreRefused(t *testing.T) {
 	if _, err := Join(many.AppendHead(nil), empty); !errors.Is(err, ErrMalformed) {
 		t.Error("a chain with no skipped keys in the skipped part", err)
 	}
+}
+
+// copySending is the turn of s, to be changed.
+func copySending(s *State) sending {
+	t := s.turn.(*sending)
+	chain := *t.sendingChain
+	return sending{&chain, t.key, t.number}
 }
 
 // peerKey is some acceptable public key.

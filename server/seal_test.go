@@ -131,3 +131,35 @@ func TestR_STO_16_tampered(t *testing.T) {
 		t.Error("the untouched row does not open")
 	}
 }
+
+// FuzzSealedRow: whatever opens is what was sealed. Seeds of another process
+// are sealed under the same key with another nonce, so they open too.
+func FuzzSealedRow(f *testing.F) {
+	ctx := context.Background()
+	store := memstore.New()
+	if _, err := server.Sealed(store, [32]byte{1}).Append(ctx, []server.Envelope{{Device: sealDev, ID: server.MessageID{1}, At: sealTime, Body: []byte("body")}}); err != nil {
+		f.Fatal(err)
+	}
+	rows, _, err := store.Read(ctx, sealDev, 0, 1, 1<<20)
+	if err != nil || len(rows) != 1 {
+		f.Fatal(len(rows), err)
+	}
+	sealed := rows[0].Body
+	f.Add(bytes.Clone(sealed))
+	f.Add(bytes.Clone(sealed[:server.SealOverhead]))
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, row []byte) {
+		same := bytes.Equal(row, sealed)
+		m := server.Sealed(tampered{store, func(m *server.Message) { m.Body = bytes.Clone(row) }}, [32]byte{1})
+		msgs, _, err := m.Read(ctx, sealDev, 0, 1, 1<<20)
+		if err != nil || len(msgs) != 1 {
+			t.Fatal(len(msgs), err)
+		}
+		if same && msgs[0].Damaged {
+			t.Fatal("the row does not open")
+		}
+		if !msgs[0].Damaged && (string(msgs[0].Body) != "body" || len(row) != len(sealed)) {
+			t.Fatal("a row opened that nobody sealed")
+		}
+	})
+}

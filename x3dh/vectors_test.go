@@ -17,9 +17,9 @@ func TestVectors(t *testing.T) {
 	private := func(k PrivateKey) string { b := k.Export(); return hx(b[:]) }
 	u64 := func(n uint64) string { return strconv.FormatUint(n, 16) }
 	ek, m := seed("ek"), seed("m")
-	common := func(w *world) map[string]string {
+	common := func(w *world) vectorfile.Fields {
 		ks := w.kem.Seed()
-		f := map[string]string{
+		f := vectorfile.Fields{
 			"initiator_account":  hx(w.alice.Account),
 			"initiator_address":  w.alice.Address,
 			"initiator_device":   u64(w.alice.Device),
@@ -48,7 +48,7 @@ func TestVectors(t *testing.T) {
 		}
 		f := common(w)
 		f["ephemeral_private"], f["encapsulation_m"] = hx(ek[:]), hx(m[:])
-		f["initial"], f["secret"], f["ad"], f["session_id"] = hx(started.Initial), hx(started.Secret[:]), hx(started.AD[:]), hx(started.ID[:])
+		f["initial"], f["secret"], f["ad"], f["session_id"] = vectorfile.Object("handshake-initial", started.Initial), hx(started.Secret[:]), hx(started.AD[:]), hx(started.ID[:])
 		f["strength"] = s.String()
 		vectors = append(vectors, vectorfile.Positive(s.String(), f))
 	}

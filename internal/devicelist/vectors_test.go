@@ -16,13 +16,13 @@ func TestVectors(t *testing.T) {
 	p, q := newPerson(t, "alice@example.org", 50), newPerson(t, "alice@example.org", 51)
 	entries, lists := history(t, p)
 	hx := func(b []byte) string { return hex.EncodeToString(b) }
-	chain := map[string]string{"account_seed": hx(p.account.Seed()), "address": p.addr.String()}
+	chain := vectorfile.Fields{"account_seed": hx(p.account.Seed()), "address": p.addr.String()}
 	for i, e := range entries {
 		h := Hash(e)
-		chain[fmt.Sprintf("entry_%d", i+1)], chain[fmt.Sprintf("hash_%d", i+1)] = hx(e), hx(h[:])
+		chain[fmt.Sprintf("entry_%d", i+1)], chain[fmt.Sprintf("hash_%d", i+1)] = vectorfile.Object("device-list-entry", e), hx(h[:])
 	}
 	vectors := []vectorfile.Vector{vectorfile.Positive("device list of four versions", chain)}
-	vectors = append(vectors, vectorfile.Positive("safety number", map[string]string{
+	vectors = append(vectors, vectorfile.Positive("safety number", vectorfile.Fields{
 		"account_a": hx(p.key()), "account_b": hx(q.key()), "number": SafetyNumber(p.key(), q.key()),
 		"qr_text": QRText(p.key(), q.key()), "fingerprint_a": Fingerprint(p.key()),
 	}))
@@ -31,7 +31,7 @@ func TestVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		vectors = append(vectors, vectorfile.Positive("address "+a.String(), map[string]string{"input": in, "canonical": a.String()}))
+		vectors = append(vectors, vectorfile.Positive("address "+a.String(), vectorfile.Fields{"input": in, "canonical": a.String()}))
 	}
 
 	held := lists[1]
@@ -60,7 +60,7 @@ func TestVectors(t *testing.T) {
 		if _, err := Extend(held, c.entry); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
-		vectors = append(vectors, vectorfile.Negative(c.name, c.reason, map[string]string{"held": hx(entries[1]), "entry": hx(c.entry)}))
+		vectors = append(vectors, vectorfile.Negative(c.name, c.reason, vectorfile.Fields{"held": hx(entries[1]), "entry": hx(c.entry)}))
 	}
 	vectorfile.Check(t, "../../spec/vectors/identity.json", "identity", vectors)
 }

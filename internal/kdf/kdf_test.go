@@ -142,21 +142,6 @@ func TestEqual(t *testing.T) {
 	}
 }
 
-func TestNoAllocations(t *testing.T) {
-	key, in := [Size]byte{1}, pattern(medium)
-	var x, y [Size]byte
-	for name, f := range map[string]func(){
-		"HMAC":   func() { x = HMAC(&key, in[:short]) },
-		"Pair":   func() { x, y = Pair(&key, 1, 2) },
-		"Tag":    func() { x = Tag(&key, in[:32], in[:medium-36]) },
-		"Expand": func() { Expand(&key, "label", &x, &y) },
-	} {
-		if n := testing.AllocsPerRun(10, f); n != 0 {
-			t.Errorf("%s: %v allocations", name, n)
-		}
-	}
-}
-
 // Each is measured beside the standard library's way of doing it.
 
 func BenchmarkHMAC(b *testing.B) {

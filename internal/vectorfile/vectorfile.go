@@ -7,6 +7,7 @@ package vectorfile
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"os"
@@ -18,19 +19,28 @@ var update = flag.Bool("update", false, "write spec/vectors from the code instea
 // Vector is one vector: its name, whether it is to be accepted, the named
 // error if not, and fields of its area.
 type Vector struct {
-	Name   string            `json:"name"`
-	Kind   string            `json:"kind"`
-	Reason string            `json:"reason,omitempty"`
-	Fields map[string]string `json:"fields"`
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`
+	Reason string `json:"reason,omitempty"`
+	Fields Fields `json:"fields"`
+}
+
+// Fields are the inputs and outputs of a vector: text, byte strings in
+// hexadecimal, and objects made by Object.
+type Fields map[string]any
+
+// Object is an encoded object and the rule in spec/cddl that it belongs to.
+func Object(rule string, encoded []byte) any {
+	return map[string]string{"cddl": rule, "encoded": hex.EncodeToString(encoded)}
 }
 
 // Positive makes a vector that is to be accepted.
-func Positive(name string, fields map[string]string) Vector {
+func Positive(name string, fields Fields) Vector {
 	return Vector{Name: name, Kind: "positive", Fields: fields}
 }
 
 // Negative makes a vector that is to be refused with the named error.
-func Negative(name, reason string, fields map[string]string) Vector {
+func Negative(name, reason string, fields Fields) Vector {
 	return Vector{Name: name, Kind: "negative", Reason: reason, Fields: fields}
 }
 

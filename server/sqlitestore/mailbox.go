@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/pawl-chat/pawl/server"
@@ -18,9 +17,6 @@ type appendJob struct {
 	boxes     []*box
 }
 
-// appendJobs are used again: an Append is the hot path.
-var appendJobs = sync.Pool{New: func() any { return new(appendJob) }}
-
 // Append implements server.Mailbox.
 func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]server.Result, error) {
 	if err := server.ValidEnvelopes(envelopes); err != nil {
@@ -33,7 +29,10 @@ func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]serv
 	for i := range envelopes {
 		weight += len(envelopes[i].Body)
 	}
-	j := appendJobs.Get().(*appendJob)
+	j, _ := s.appends.Get().(*appendJob)
+	if j == nil {
+		j = new(appendJob)
+	}
 	j.reset(weight)
 	j.envelopes, j.results = envelopes, make([]server.Result, len(envelopes))
 	done, err := s.submit(ctx, j, false)
@@ -41,7 +40,7 @@ func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]serv
 	if done {
 		j.envelopes, j.results = nil, nil
 		clear(j.boxes)
-		appendJobs.Put(j)
+		s.appends.Put(j)
 	}
 	if err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ type Store struct {
 	lock    *os.File
 	w       *writer
 	readers chan *reader
+	appends sync.Pool // of *appendJob, used again: an Append is the hot path
 
 	mu     sync.RWMutex // held for reading while a request is handed in
 	closed bool

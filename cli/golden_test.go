@@ -1,0 +1,74 @@
+package cli_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+// world is a fake with something of everything in it.
+func world(t *testing.T) *trial {
+	x := newTrial(t)
+	x.fake.alias, x.fake.trust = "bobby", client.TrustChanged
+	subject := greeting(2, "first line\nsecond line, from bob@localhost")
+	subject.Subject, subject.ReplyTo = "minutes", "MSG0"
+	closed := greeting(3, "")
+	closed.Kind, closed.Cause = client.KindUndecryptable, "too_old"
+	later := greeting(4, "")
+	later.Kind = client.KindUnknown
+	x.fake.messages = []client.Message{greeting(1, "Shall we meet? ❤️"), subject, closed, later, notice(5, client.NoticeIdentityChanged), notice(6, client.NoticeSessionReset)}
+	return x
+}
+
+// R-CLI-04: what every command prints, for people and as objects, is pinned:
+// a change shows in testdata/screens.golden.
+func TestR_CLI_04_Screens(t *testing.T) {
+	var all bytes.Buffer
+	for _, args := range [][]string{
+		{"register", "alice", "--invite", "LINK", "--key-file", "made.key"},
+		{"send", "bob", "two words"}, {"send", "bob", "hi", "--wait", "none"}, {"send", "bob", "half"},
+		{"recv"}, {"ls"}, {"history", "bob"}, {"message", "show", "IN2"},
+		{"verify", "bob"}, {"verify", "bob", "--confirm"}, {"contact", "list"}, {"contact", "show", "bob"}, {"contact", "remove", "bob"},
+		{"status"}, {"send", "carol", "hi"}, {"send", "nobody", "hi"}, {"sned"},
+	} {
+		for _, args := range [][]string{args, append(args, "--json")} {
+			t.Chdir(t.TempDir()) // for the key file
+			x := world(t)
+			code := x.run(args...)
+			fmt.Fprintf(&all, "$ pawl %s\n%s", strings.Join(args, " "), x.stdout.String())
+			for line := range strings.Lines(x.stderr.String()) {
+				fmt.Fprintf(&all, "! %s", line)
+			}
+			fmt.Fprintf(&all, "= %d\n\n", code)
+		}
+	}
+	golden(t, "testdata/screens.golden", all.Bytes())
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	file = home + "/" + file
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+		for i := range g {
+			if i >= len(w) || g[i] != w[i] {
+				t.Fatalf("%s differs from line %d on; if that is meant, run the test with -update:\n%s", file, i+1, strings.Join(g[i:min(i+5, len(g))], "\n"))
+			}
+		}
+		t.Fatalf("%s has more lines than were printed", file)
+	}
+}
