@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -101,8 +102,16 @@ func (a *app) takeMessages(ctx context.Context, api client.API, f recvFlags) err
 // followMessages prints messages as they come; each is acknowledged when the
 // loop comes back for the next one, that is after it was written.
 func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) error {
+	following, end := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { end(a.reach(following, api)) })
+	defer watch.Wait()
+	defer end(nil)
 	printed := 0
-	for m, err := range api.Follow(ctx, f.consumer) {
+	for m, err := range api.Follow(following, f.consumer) {
+		if cause := context.Cause(following); cause != nil && ctx.Err() == nil {
+			return cause
+		}
 		if err != nil {
 			return err
 		}
@@ -114,7 +123,20 @@ func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) e
 			return api.Ack(ctx, f.consumer, m.ID)
 		}
 	}
-	return ctx.Err()
+	return context.Cause(following)
+}
+
+// reach says early when there is no connection. A server that cannot be reached
+// is waited for; whatever else is wrong ends the following.
+func (a *app) reach(ctx context.Context, api client.API) error {
+	err := api.Sync(ctx)
+	if errors.Is(err, client.ErrUnreachable) {
+		a.out.note("the server cannot be reached; waiting for it")
+	}
+	if err == nil || errors.Is(err, client.ErrUnreachable) {
+		<-ctx.Done()
+	}
+	return err
 }
 
 // printAll writes messages with one write, so that one batch costs one call.
