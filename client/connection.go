@@ -89,10 +89,13 @@ func (e *engine) connectLoop() {
 		e.changed()
 		wake(e.flushKick)
 		if err == nil {
-			delay = reconnectMin
 			e.tasks.Go(func() { e.maintain(l) })
+			since := e.now()
 			e.receiveLoop(l)
 			l.conn.Close()
+			if e.now().Sub(since) > reconnectMax {
+				delay = reconnectMin // not for connections that die young
+			}
 			e.mu.Lock()
 			e.link, e.lastErr = nil, l.err
 			e.mu.Unlock()

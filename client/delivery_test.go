@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -251,4 +252,31 @@ func TestR_CLT_10_AttachedErrors(t *testing.T) {
 	if _, err := client.Open(ctx(t), wrong); !errors.Is(err, client.ErrWrongPassphrase) {
 		t.Error(err)
 	}
+}
+
+// TestR_CLT_02_Expiry: what could not be sent for twelve hours fails visibly,
+// with or without a server.
+func TestR_CLT_02_Expiry(t *testing.T) {
+	w := newWorld(t)
+	home := config(t, "alice")
+	var late atomic.Bool
+	home.Now = func() time.Time {
+		if late.Load() {
+			return time.Now().Add(client.OutboxFor + time.Minute)
+		}
+		return time.Now()
+	}
+	alice := w.join(home, "alice")
+	w.join(config(t, "bob"), "bob")
+	w.stop()
+	m, err := alice.Send(ctx(t), "bob", "too late", client.SendOptions{})
+	if !errors.Is(err, client.ErrUnreachable) {
+		t.Fatal(err)
+	}
+	late.Store(true)
+	until(t, "it has failed", func() bool {
+		_ = alice.Sync(ctx(t)) // another attempt to connect
+		got, err := alice.Message(ctx(t), m.ID)
+		return err == nil && got.Status == client.StatusFailed && got.Cause == client.CauseExpired
+	})
 }

@@ -46,6 +46,7 @@ type engine struct {
 	lastLive  time.Time
 	offset    time.Duration
 	oneTime   int
+	nothing   map[string]int64 // by consumer: up to where nothing waits for it
 	settled   []settledMessage // accepted by the server, not yet written down
 	contactMu keyedMutex       // one network look-up at a time for each contact
 }
@@ -67,6 +68,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
+		nothing: map[string]int64{},
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	err := v.View(e.life, func(tx *vault.Tx) error {

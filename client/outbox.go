@@ -33,6 +33,9 @@ func (e *engine) outboxLoop() {
 			if err != nil {
 				e.tellAll(err)
 			}
+			if err := e.expireOutbox(e.life); err != nil && e.life.Err() == nil {
+				e.log.Error("the outbox could not be read", "reason", reason(err))
+			}
 			e.roundEnded()
 			continue
 		}
@@ -121,6 +124,22 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 			}
 		}
 	}
+}
+
+// expireOutbox fails what has been tried for too long, also while there is no
+// connection.
+func (e *engine) expireOutbox(ctx context.Context) error {
+	entries, err := e.outboxAfter(ctx, firstOrder)
+	for i := range entries {
+		o := &entries[i]
+		if e.now().Sub(time.UnixMilli(o.Created)) <= OutboxFor || e.isSettled(o.ID) {
+			continue
+		}
+		if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func earliest(a, b time.Time) time.Time {

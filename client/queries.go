@@ -85,8 +85,12 @@ func (e *engine) Receive(ctx context.Context, consumer string, limit int) (out [
 		if err != nil {
 			return err
 		}
-		return scanMessages(tx, "", c.Acked+1, lastOrder, 0, false, func(m *messageRecord) error {
+		from := max(c.Acked, e.passed(consumer, 0))
+		return scanMessages(tx, "", from+1, lastOrder, 0, false, func(m *messageRecord) error {
 			if m.Outgoing {
+				if len(out) == 0 {
+					e.passed(consumer, m.order)
+				}
 				return nil
 			}
 			out = append(out, m.message())
@@ -100,6 +104,16 @@ func (e *engine) Receive(ctx context.Context, consumer string, limit int) (out [
 		err = nil
 	}
 	return out, err
+}
+
+// passed notes up to which order there is nothing for a consumer to receive
+// beyond what it has acknowledged, so that own messages are not read again and
+// again, and returns it.
+func (e *engine) passed(consumer string, order int64) int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.nothing[consumer] = max(e.nothing[consumer], order)
+	return e.nothing[consumer]
 }
 
 // Ack implements API: messages are acknowledged in order, so everything up to
@@ -156,43 +170,44 @@ func (e *engine) Conversations(ctx context.Context) ([]Conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]*Conversation{}
+	var all []Conversation
 	for _, c := range contacts {
 		p, err := c.live()
 		if err != nil {
 			return nil, err
 		}
-		found[c.Address] = &Conversation{Peer: c.Address, Alias: c.Alias, Trust: p.trust()}
+		all = append(all, Conversation{Peer: c.Address, Alias: c.Alias, Trust: p.trust()})
 	}
+	all = append(all, Conversation{Peer: e.self.record.Address, Trust: TrustVerified})
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		c, _, err := getRecord[consumerRecord](tx, tableMeta, consumerKey(""))
 		if err != nil {
 			return err
 		}
-		return scanMessages(tx, "", firstOrder, lastOrder, 0, false, func(m *messageRecord) error {
-			conv := found[m.Conversation]
-			if conv == nil {
-				conv = &Conversation{Peer: m.Conversation, Trust: TrustFirstUse}
-				found[m.Conversation] = conv
+		for i := range all {
+			conv := &all[i]
+			err := scanMessages(tx, conv.Peer, firstOrder, lastOrder, 1, true, func(m *messageRecord) error {
+				conv.Last = m.message()
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			conv.Last = m.message()
-			if !m.Outgoing && m.order > c.Acked {
-				conv.Unread++
+			err = scanMessages(tx, conv.Peer, c.Acked+1, lastOrder, 0, false, func(m *messageRecord) error {
+				if !m.Outgoing {
+					conv.Unread++
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Conversation, 0, len(found))
-	for _, c := range found {
-		if c.Last.ID != "" {
-			out = append(out, *c)
 		}
-	}
-	slices.SortFunc(out, func(a, b Conversation) int { return b.Last.moment().Compare(a.Last.moment()) })
-	return out, nil
+		return nil
+	})
+	all = slices.DeleteFunc(all, func(c Conversation) bool { return c.Last.ID == "" })
+	slices.SortFunc(all, func(a, b Conversation) int { return b.Last.moment().Compare(a.Last.moment()) })
+	return all, err
 }
 
 // moment is when a message entered this device's view.

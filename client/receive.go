@@ -275,6 +275,11 @@ func (w *work) one(m *incoming) error {
 	w.change(k, opened.Next, opened.Change)
 	if opened.Switched {
 		w.e.log.Info("the active session with a device was switched", "new", opened.New)
+		if opened.New && pair.Active().Answered {
+			if err := w.e.putNotice(w.tx, k.address, NoticeSessionReset); err != nil {
+				return err
+			}
+		}
 	}
 	if len(opened.Reply) > 0 {
 		return w.farewell(k, opened.Reply)

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding"
 	"encoding/binary"
 	"hash"
 
@@ -17,8 +18,9 @@ import (
 // do without, in the fastest form we know, and nothing else: no parsing, no
 // state, no checks. What a reader may dispute stands here in full.
 //
-//   - A chain step is two HMACs under a key that is new each time: four calls of
-//     sha256.Sum256 on the stack (crypto/hmac costs half as much again).
+//   - A chain step is two HMACs under a key that is new each time: six SHA-256
+//     compressions with a hash whose state is saved and loaded (four calls of
+//     sha256.Sum256 cost a fifth more, crypto/hmac twice as much).
 //   - The MAC key is one HMAC under the seed, which stays for the chain: its
 //     keyed state is kept, as nothing faster is possible.
 //   - The header is one AES-256-GCM call under a kept key.
@@ -47,21 +49,45 @@ func rawPad(b []byte, key *[32]byte, fill uint64) {
 	}
 }
 
-// rawStep is one chain step.
-func rawStep(chain *[32]byte) (key [32]byte) {
-	var in [65]byte
-	var out [96]byte
-	rawPad(in[:], chain, 0x3636363636363636)
-	rawPad(out[:], chain, 0x5c5c5c5c5c5c5c5c)
-	in[64] = 1
-	d := sha256.Sum256(in[:])
-	copy(out[64:], d[:])
-	key = sha256.Sum256(out[:])
-	in[64] = 2
-	d = sha256.Sum256(in[:])
-	copy(out[64:], d[:])
-	*chain = sha256.Sum256(out[:])
-	return key
+// steps makes chain steps with a hash that is kept: each pad is compressed once
+// for the two HMACs of a step, six compressions in place of eight.
+type steps struct {
+	hash  hash.Hash
+	save  encoding.BinaryAppender
+	load  encoding.BinaryUnmarshaler
+	state [128]byte
+	pad   [64]byte
+	x, y  [32]byte
+	bytes [2]byte
+}
+
+func newSteps() *steps {
+	h := sha256.New()
+	return &steps{hash: h, save: h.(encoding.BinaryAppender), load: h.(encoding.BinaryUnmarshaler), bytes: [2]byte{1, 2}}
+}
+
+// step is one chain step.
+func (s *steps) step(chain *[32]byte) (key [32]byte) {
+	rawPad(s.pad[:], chain, 0x3636363636363636)
+	s.hash.Reset()
+	s.hash.Write(s.pad[:])
+	state, _ := s.save.AppendBinary(s.state[:0])
+	s.hash.Write(s.bytes[:1])
+	s.hash.Sum(s.x[:0])
+	s.load.UnmarshalBinary(state)
+	s.hash.Write(s.bytes[1:])
+	s.hash.Sum(s.y[:0])
+	rawPad(s.pad[:], chain, 0x5c5c5c5c5c5c5c5c)
+	s.hash.Reset()
+	s.hash.Write(s.pad[:])
+	state, _ = s.save.AppendBinary(s.state[:0])
+	s.hash.Write(s.x[:])
+	s.hash.Sum(s.x[:0])
+	s.load.UnmarshalBinary(state)
+	s.hash.Write(s.y[:])
+	s.hash.Sum(s.y[:0])
+	*chain = s.y
+	return s.x
 }
 
 // rawTag is HMAC-SHA-256 under a new key over ad and message.
@@ -91,13 +117,14 @@ func rawTag(key *[32]byte, ad, message []byte) [32]byte {
 // floor keeps what a side may keep from message to message.
 type floor struct {
 	chain, open [32]byte
+	steps       *steps
 	seed        hash.Hash
 	header      cipher.AEAD
 	mac         [32]byte
 }
 
 func newFloor() *floor {
-	f := &floor{seed: hmac.New(sha256.New, make([]byte, 32))}
+	f := &floor{steps: newSteps(), seed: hmac.New(sha256.New, make([]byte, 32))}
 	f.header = rawHeader(&f.chain)
 	f.macKey() // keeps the keyed state
 	return f
@@ -120,7 +147,7 @@ func (f *floor) macKey() {
 func (f *floor) seal(plaintext, ad []byte) []byte {
 	m := make([]byte, Overhead+len(plaintext))
 	rand.Read(m[saltAt:sealedAt])
-	key := rawStep(&f.chain)
+	key := f.steps.step(&f.chain)
 	block, _ := aes.NewCipher(key[:])
 	body := m[seedsAt : seedsAt+len(plaintext)]
 	cipher.NewCTR(block, m[saltAt:saltAt+16]).XORKeyStream(body, plaintext)
@@ -144,7 +171,7 @@ func (f *floor) unseal(m, ad []byte) []byte {
 	if !hmac.Equal(tag[:], m[len(m)-tagLen:]) {
 		panic("floor: tag")
 	}
-	key := rawStep(&f.open)
+	key := f.steps.step(&f.open)
 	block, _ := aes.NewCipher(key[:])
 	cipher.NewCTR(block, out[:16]).XORKeyStream(out[headerLen:], body)
 	return out[headerLen:]

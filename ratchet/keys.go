@@ -49,6 +49,7 @@ func (headerCipher) Format(f fmt.State, _ rune) { redacted(f) }
 func (waiting) Format(f fmt.State, _ rune)      { redacted(f) }
 func (replying) Format(f fmt.State, _ rune)     { redacted(f) }
 func (sending) Format(f fmt.State, _ rune)      { redacted(f) }
+func (sendingChain) Format(f fmt.State, _ rune) { redacted(f) }
 func (receiving) Format(f fmt.State, _ rune)    { redacted(f) }
 func (skippedKey) Format(f fmt.State, _ rune)   { redacted(f) }
 func (State) Format(f fmt.State, _ rune)        { redacted(f) }

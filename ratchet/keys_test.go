@@ -64,7 +64,7 @@ func TestR_RAT_27_SecretsDoNotPrint(t *testing.T) {
 	own := send.own.Export()
 	secrets := []any{
 		c.bob, c.bob.turn, c.bob.current, &c.bob.current, c.bob.current.skipped, c.bob.current.skipped[0], c.bob.following, *c.bob.following,
-		branch{chain: send.key, seed: send.seed, header: send.header}, *send, waiting{own: send.own, header: send.header},
+		branch{chain: send.key, seed: send.seed, header: send.header}, *send, *send.sendingChain, waiting{own: send.own, header: send.header},
 		replying{header: send.header}, []State{c.bob}, map[int]State{1: c.bob}, struct{ S State }{c.bob},
 		rootKey{0xab}, chainKey{0xab}, messageKey{0xab}, headerKey{0xab}, macSeed{0xab}, macKey{0xab},
 		c.alice, &c.alice, Sealed{Next: c.alice}, Opened{Next: c.alice}, c.alice.turn, c.alice.current, c.alice.own(t),

@@ -176,7 +176,7 @@ func parseHead(b []byte) (s State, ok bool) {
 		t.previous = r.uint32()
 		s.turn = t
 	case kindSending:
-		t := &sending{own: dh.FromBytes(r.key())}
+		t := &sending{sendingChain: &sendingChain{own: dh.FromBytes(r.key())}}
 		public := r.public()
 		t.public = public.Array()
 		t.cipher = r.cipher()

@@ -92,8 +92,7 @@ func (s *State) write(kind byte, plaintext, ad []byte, seeds [][32]byte, r *rand
 		if now.number == math.MaxUint32 { // R-RAT-30
 			return nil, Position{}, ErrExhausted
 		}
-		next := *now
-		t = &next
+		t = &sending{now.sendingChain, now.key, now.number}
 	case *replying:
 		var err error
 		t, err = s.begin(now, dh.FromBytes([dh.Size]byte(r[saltLen:])))

@@ -50,12 +50,18 @@ type replying struct {
 // sending has an open sending chain, whose ratchet key the peer has not
 // answered yet.
 type sending struct {
+	*sendingChain
+	key    chainKey
+	number uint32 // of the next message
+}
+
+// sendingChain is what does not change along a sending chain: each message
+// copies a pointer, and not the secrets.
+type sendingChain struct {
 	own      dh.PrivateKey
 	public   [dh.Size]byte
 	cipher   *headerCipher
 	seed     macSeed
-	key      chainKey
-	number   uint32    // of the next message
 	previous uint32    // length of the chain before
 	header   headerKey // of our next chain
 }
@@ -102,15 +108,15 @@ func (s *State) begin(r *replying, own dh.PrivateKey) (*sending, error) {
 	next, b := s.root.advance(&shared)
 	s.root = next
 	s.step++
-	return &sending{
+	chain := &sendingChain{
 		own:      own,
 		public:   own.Public().Array(),
 		cipher:   newHeaderCipher(r.header),
 		seed:     b.seed,
-		key:      b.chain,
 		previous: r.previous,
 		header:   b.header,
-	}, nil
+	}
+	return &sending{sendingChain: chain, key: b.chain}, nil
 }
 
 // CanSeal reports whether Seal is possible: always, but for a responder that

@@ -450,6 +450,49 @@ func (w *story) allDisclosed() error {
 	return nil
 }
 
+// part lets d say farewell, after which everything it has ever accepted can be
+// forged, the chains just closed and the open one included.
+func (w *story) part(d, peer *device) error {
+	var r randomness
+	w.random(r[:])
+	random := r
+	ad := []byte("ad")
+	m, err := d.state.farewell(ad, &random)
+	if err != nil {
+		return err
+	}
+	seeds := d.model.disclose()
+	for _, c := range slices.Backward(d.model.recvs) {
+		if !c.gone && c.closed {
+			seeds = append(seeds, c.seed)
+		}
+	}
+	if c := d.model.newest(); c != nil {
+		seeds = append(seeds, c.seed)
+	}
+	if want := d.model.seal(TypeFarewell, nil, ad, &r, seeds); !bytes.Equal(want, m) {
+		return fmt.Errorf("%s: another farewell than the model's", d.name)
+	}
+	wire, err := ParseMessage(m)
+	if err != nil {
+		return err
+	}
+	d.disclosed = append(d.disclosed, wire.Disclosed...)
+	o, err := peer.state.Open(m, ad, w.now)
+	if err != nil || !o.Farewell {
+		return fmt.Errorf("%s does not understand a farewell: %v", peer.name, err)
+	}
+	for _, l := range d.sent {
+		forgeable := slices.ContainsFunc(d.disclosed, func(seed [32]byte) bool {
+			return VerifyDisclosed(seed, l.at.Number, l.message, l.ad)
+		})
+		if l.opened && !forgeable {
+			return fmt.Errorf("%s: message %v cannot be forged after its farewell", d.name, l.at)
+		}
+	}
+	return nil
+}
+
 // withSeed is the control that discloses too early: it adds the seed of the
 // open chain to a message and makes its tag again.
 func withSeed(x *Sealed, l *letter, seed [32]byte) []byte {

@@ -7,8 +7,9 @@ import (
 
 // Subscription is one connection's interest in one device.
 type Subscription struct {
-	// Last is the newest Seq the hub had heard of when the subscription began:
-	// what waited then has been read once a Read has passed it or has no more.
+	// Last is the newest Seq of any device that was durable when the
+	// subscription began, 0 if the Wake cannot tell: every message of this device
+	// up to Last is seen by a Read, every later one is followed by a hint.
 	Last Seq
 	// C carries the newest Seq of the device. Hints that were not fetched are
 	// merged into one. It is never closed.

@@ -96,7 +96,6 @@ type person struct {
 	addr    address.Address
 	account ed25519.PrivateKey
 	sign    ed25519.PrivateKey
-	dh      dh.PublicKey
 	device  address.Device
 	list    devicelist.List
 	entry   []byte
@@ -120,7 +119,6 @@ func (w *world) somebody(name string) *person {
 		w.t.Fatal(err)
 	}
 	p := &person{w: w, addr: addr, account: key(w.t), sign: key(w.t), device: address.NewDevice()}
-	_, p.dh = dh.Generate()
 	p.list = devicelist.First(p.accountKey(), addr, p.describe(p.device, p.sign), time.Now())
 	p.publish()
 	p.upload, _ = prekeys.Generate(time.Now(), prekeys.OwnerAt(p.accountKey(), p.device), p.sign)
@@ -130,7 +128,8 @@ func (w *world) somebody(name string) *person {
 func (p *person) accountKey() ed25519.PublicKey { return p.account.Public().(ed25519.PublicKey) }
 
 func (p *person) describe(id address.Device, sign ed25519.PrivateKey) devicelist.Device {
-	return devicelist.NewDevice(p.accountKey(), p.addr, id, sign, p.dh, "", time.Now())
+	_, identity := dh.Generate()
+	return devicelist.NewDevice(p.accountKey(), p.addr, id, sign, identity, "", time.Now())
 }
 
 // publish signs the drafted list.

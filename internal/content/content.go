@@ -1,6 +1,6 @@
 // Package content is what travels inside the ratchet: the kinds of content,
-// their encoding and their padding (spec/content.md), and the envelope that
-// carries a sealed message past the relay.
+// their encoding and their padding, and the envelope that carries a sealed
+// message past the relay. It implements spec/content.md.
 //
 // Not its concern: sealing, sessions, storage, and what a person is shown.
 package content
@@ -19,12 +19,14 @@ import (
 // Kind says what a content object is. Numbers are never reused.
 type Kind uint64
 
-// Kinds. Content of any other kind is kept whole and shown as unsupported
-// (R-CNT-03).
+// Kinds. Content of any other kind but zero is kept whole and shown as
+// unsupported (R-CNT-03).
 const (
 	KindText      Kind = 1
 	KindHeartbeat Kind = 2 // moves the ratchet on; never shown
-	KindFarewell  Kind = 3 // last message of a session; never shown
+	// KindFarewell is never shown and, in this version, never sent: the last
+	// message of a session is a message type of the ratchet's.
+	KindFarewell Kind = 3
 )
 
 // Refusals.
@@ -32,6 +34,7 @@ var (
 	ErrMalformed = errors.New("content: malformed")
 	ErrTooLong   = errors.New("content: text or subject exceeds its limit")
 	ErrUTF8      = errors.New("content: text is not valid UTF-8")
+	ErrTTL       = errors.New("content: lifetime is not from one second to its limit")
 	ErrPadding   = errors.New("content: padding is malformed")
 )
 
@@ -46,11 +49,18 @@ func NewID() (id ID) {
 	return id
 }
 
-// ParseID reads the form that String prints.
+var errID = errors.New("content: not a message id of 26 characters")
+
+// ParseID reads the form that String prints, in either case. Every ID has one
+// such form (R-CNT-06).
 func ParseID(s string) (ID, error) {
-	b, err := idEncoding.DecodeString(strings.ToLower(s))
-	if err != nil || len(b) != len(ID{}) {
-		return ID{}, errors.New("content: not a message id of 26 characters")
+	if len(s) != idEncoding.EncodedLen(len(ID{})) {
+		return ID{}, errID
+	}
+	lower := strings.ToLower(s)
+	b, err := idEncoding.DecodeString(lower)
+	if err != nil || len(b) != len(ID{}) || ID(b).IsZero() || ID(b).String() != lower {
+		return ID{}, errID
 	}
 	return ID(b), nil
 }
@@ -66,7 +76,7 @@ type Content struct {
 	Kind   Kind
 	ID     ID
 	SentAt time.Time     // millisecond precision, the sender's clock
-	TTL    time.Duration // lifetime the sender asked for; zero for none
+	TTL    time.Duration // lifetime the sender asked for, in whole seconds; zero for none
 	Text   Text          // KindText only
 	Body   []byte        // the encoded body, whatever the kind
 }
@@ -95,51 +105,72 @@ type textBody struct {
 	ReplyTo []byte `cbor:"3,keyasint,omitempty"`
 }
 
-// NewText makes a text content and checks it against the limits (R-CNT-02).
+// maxSentAt is the latest time of sending in milliseconds, in the year 10889:
+// it keeps the arithmetic of times in range.
+const maxSentAt = 1 << 48
+
+// sentAt is now as it will arrive: in milliseconds, neither before 1970 nor
+// after maxSentAt.
+func sentAt(now time.Time) time.Time {
+	return time.UnixMilli(min(max(now.UnixMilli(), 0), maxSentAt)).UTC()
+}
+
+// NewText makes a text content and checks it against the limits (R-CNT-02,
+// R-CNT-07).
 func NewText(id ID, now time.Time, ttl time.Duration, t Text) (Content, error) {
-	if len(t.Text) > MaxText || len(t.Subject) > MaxSubject {
+	switch {
+	case id.IsZero():
+		return Content{}, ErrMalformed
+	case len(t.Text) > MaxText || len(t.Subject) > MaxSubject:
 		return Content{}, ErrTooLong
-	}
-	if !utf8.ValidString(t.Text) || !utf8.ValidString(t.Subject) {
+	case !utf8.ValidString(t.Text) || !utf8.ValidString(t.Subject):
 		return Content{}, ErrUTF8
+	case ttl < 0 || ttl > MaxTTL || ttl > 0 && ttl < time.Second:
+		return Content{}, ErrTTL // half a second is not none
 	}
 	b := textBody{Text: t.Text, Subject: t.Subject}
 	if !t.ReplyTo.IsZero() {
 		b.ReplyTo = t.ReplyTo[:]
 	}
-	return Content{Kind: KindText, ID: id, SentAt: now, TTL: ttl, Text: t, Body: codec.Marshal(b)}, nil
+	return Content{Kind: KindText, ID: id, SentAt: sentAt(now), TTL: ttl.Truncate(time.Second), Text: t, Body: codec.Marshal(b)}, nil
 }
 
 // NewControl makes a content without a body: a heartbeat or a farewell.
 func NewControl(k Kind, now time.Time) Content {
-	return Content{Kind: k, ID: NewID(), SentAt: now}
+	return Content{Kind: k, ID: NewID(), SentAt: sentAt(now)}
 }
 
 // Encode returns the padded encoding, ready to be sealed (R-CNT-04).
-func (c Content) Encode() []byte {
+func (c Content) Encode() []byte { return pad(c.encode()) }
+
+func (c Content) encode() []byte {
 	body := c.Body
 	if body == nil {
 		body = []byte{}
 	}
-	return pad(codec.Marshal(wire{
-		Kind: uint64(c.Kind), ID: c.ID[:], SentAt: uint64(max(c.SentAt.UnixMilli(), 0)),
+	return codec.Marshal(wire{
+		Kind: uint64(c.Kind), ID: c.ID[:], SentAt: uint64(sentAt(c.SentAt).UnixMilli()),
 		TTL: uint64(c.TTL / time.Second), Body: body,
-	}))
+	})
 }
 
 // Decode reads a padded encoding. An unknown kind is no error: its body is
-// kept in Body.
+// kept in Body, and Encode gives the same bytes again (R-CNT-03).
 func Decode(padded []byte) (Content, error) {
 	b, err := unpad(padded)
 	if err != nil {
 		return Content{}, err
 	}
 	var w wire
-	if err := codec.Unmarshal(b, MaxContent, &w); err != nil || len(w.ID) != len(ID{}) {
+	if err := codec.Unmarshal(b, MaxContent, &w); errors.Is(err, codec.ErrTooLong) {
+		return Content{}, ErrTooLong
+	} else if err != nil {
 		return Content{}, ErrMalformed
 	}
-	const maxMilli = 1 << 48 // year 10889: keeps time arithmetic in range
-	if w.SentAt > maxMilli || w.TTL > uint64(MaxTTL/time.Second) {
+	if w.Kind == 0 || len(w.ID) != len(ID{}) || ID(w.ID).IsZero() {
+		return Content{}, ErrMalformed
+	}
+	if w.SentAt > maxSentAt || w.TTL > uint64(MaxTTL/time.Second) { // R-CNT-07
 		return Content{}, ErrMalformed
 	}
 	c := Content{
@@ -148,21 +179,11 @@ func Decode(padded []byte) (Content, error) {
 	}
 	switch c.Kind {
 	case KindText:
-		var t textBody
-		if err := codec.Unmarshal(w.Body, MaxContent, &t); err != nil {
-			return Content{}, ErrMalformed
+		c.Text, err = decodeText(w.Body)
+		if err != nil {
+			return Content{}, err
 		}
-		if len(t.Text) > MaxText || len(t.Subject) > MaxSubject {
-			return Content{}, ErrTooLong
-		}
-		c.Text = Text{Text: t.Text, Subject: t.Subject}
-		if t.ReplyTo != nil {
-			if len(t.ReplyTo) != len(ID{}) {
-				return Content{}, ErrMalformed
-			}
-			c.Text.ReplyTo = ID(t.ReplyTo)
-		}
-	case KindHeartbeat, KindFarewell:
+	case KindHeartbeat, KindFarewell: // R-CNT-08
 		if len(w.Body) != 0 {
 			return Content{}, ErrMalformed
 		}
@@ -170,13 +191,38 @@ func Decode(padded []byte) (Content, error) {
 	return c, nil
 }
 
+// decodeText reads the body of KindText. The codec has seen that the strings
+// are UTF-8.
+func decodeText(body []byte) (Text, error) {
+	var b textBody
+	if err := codec.Unmarshal(body, MaxContent, &b); err != nil {
+		return Text{}, ErrMalformed
+	}
+	if len(b.Text) > MaxText || len(b.Subject) > MaxSubject {
+		return Text{}, ErrTooLong
+	}
+	t := Text{Text: b.Text, Subject: b.Subject}
+	if b.ReplyTo != nil {
+		if len(b.ReplyTo) != len(ID{}) || ID(b.ReplyTo).IsZero() {
+			return Text{}, ErrMalformed // a zero id would be a second way to say none
+		}
+		t.ReplyTo = ID(b.ReplyTo)
+	}
+	return t, nil
+}
+
 // TextOffset returns where the text of a plain text content (no subject, no
 // reply, no lifetime) of n bytes begins in its padded encoding: what a third
-// party who forges a message needs to know.
+// party who forges a message needs to know. It is -1 for no length of a text.
 func TextOffset(n int) int {
-	c, err := NewText(ID{}, time.UnixMilli(1<<40), 0, Text{Text: strings.Repeat("x", n)})
+	if n < 0 || n > MaxText {
+		return -1
+	}
+	// Of a time since 2^32 ms after 1970, all of which take 9 bytes. The text
+	// is the last thing in the encoding.
+	c, err := NewText(ID{1}, time.UnixMilli(1<<40), 0, Text{Text: strings.Repeat(" ", n)})
 	if err != nil {
 		return -1
 	}
-	return strings.Index(string(c.Encode()), strings.Repeat("x", n))
+	return len(c.encode()) - n
 }

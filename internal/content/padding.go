@@ -20,8 +20,8 @@ func padme(n int) int {
 	return (n + mask) &^ mask
 }
 
-// unpad accepts exactly what pad returns: another amount of padding is refused,
-// so that one content has one encoding.
+// unpad accepts exactly what pad returns (R-CNT-04): another amount of padding
+// is refused, so that one content has one encoding.
 func unpad(b []byte) ([]byte, error) {
 	if len(b) > MaxPadded {
 		return nil, ErrTooLong

@@ -24,7 +24,7 @@ import (
 const (
 	labelList  = "pawl/1 device list"
 	labelProof = "pawl/1 device proof"
-	labelHash  = "pawl/1 device list hash"
+	labelHash  = "pawl/1 device entry hash"
 )
 
 // Refusals. Each has one meaning for the caller; none carries input.

@@ -38,6 +38,16 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 			}
 		}
 	})
+	index := read(t, "spec/README.md")
+	chapters, err := filepath.Glob(filepath.Join(root, "spec", "*.md"))
+	if err != nil || len(chapters) < 4 {
+		t.Fatal(chapters, err)
+	}
+	for _, c := range chapters {
+		if name := filepath.Base(c); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("spec/README.md does not list %s", name)
+		}
+	}
 	if count < 20 {
 		t.Errorf("only %d links found", count)
 	}

@@ -2,7 +2,7 @@ package session
 
 import "time"
 
-// Bounds of spec/limits.md, section session.
+// Bounds of spec/limits.md, section internal/session.
 const (
 	// MaxArchived sessions are kept beside the active one for each pair of
 	// devices, for messages still under way.
@@ -12,4 +12,10 @@ const (
 	// IdleFor is how long a session may rest before it is wiped with a
 	// farewell that discloses its MAC keys.
 	IdleFor = 14 * 24 * time.Hour
+	// FollowAfter is how many messages in a row the peer must have sent on
+	// other sessions before the one with the smaller id of two becomes active;
+	// for the larger id it is twice as many.
+	FollowAfter = 8
+	// MaxRecord bounds a stored session in bytes, its skipped keys apart.
+	MaxRecord = 8 << 10
 )

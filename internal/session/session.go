@@ -1,8 +1,8 @@
 // Package session chooses which ratchet session a message between two devices
-// belongs to (spec/sessions.md): one active and a few archived sessions a pair
-// of devices, simultaneous starts that settle on one, first messages that are
-// repeated until they are answered, expiry, and the farewell of an idle
-// session.
+// belongs to: one active and a few archived sessions a pair of devices,
+// simultaneous starts that settle on one, first messages that are repeated
+// until they are answered, expiry, and the farewell of an idle session. It
+// implements spec/sessions.md.
 //
 // Everything is a value: operations return the next Pair and what changed in
 // it, and leave their receiver as it was, so that a caller commits the next
@@ -14,6 +14,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -35,17 +36,21 @@ var (
 // ID names a session: the hash of its initial message.
 type ID [32]byte
 
-// Session is one ratchet with a peer's device.
+// Session is one ratchet with a peer's device. It never changes: a step makes
+// another one.
 type Session struct {
 	ID        ID
-	Rank      int64 // the pair's highest rank is the active session
-	Initiator bool  // this device sent the initial message
-	Answered  bool  // something was received on it
-	Initial   []byte
+	Rank      int64  // the pair's highest rank is the active session; no two share one
+	Initiator bool   // this device sent the initial message
+	Answered  bool   // something was received on it
+	Initial   []byte // an initiator's, until it is answered
 	AD        [32]byte
 	Strength  x3dh.Strength
-	Started   time.Time
+	Started   time.Time // whole milliseconds, as LastUsed
 	LastUsed  time.Time
+	// Elsewhere counts, while the session is active, the messages that the
+	// peer has sent on others since its last one here.
+	Elsewhere uint8
 	State     ratchet.State
 }
 
@@ -56,7 +61,9 @@ type Pair struct{ sessions []*Session }
 // New makes a pair of stored sessions, in any order.
 func New(sessions ...*Session) Pair {
 	s := slices.Clone(sessions)
-	slices.SortFunc(s, func(a, b *Session) int { return int(min(max(b.Rank-a.Rank, -1), 1)) })
+	slices.SortFunc(s, func(a, b *Session) int {
+		return cmp.Or(cmp.Compare(b.Rank, a.Rank), bytes.Compare(a.ID[:], b.ID[:]))
+	})
 	return Pair{s}
 }
 
@@ -72,12 +79,11 @@ func (p Pair) Active() *Session {
 // change them.
 func (p Pair) Sessions() []*Session { return p.sessions }
 
-// Change says what a step did to a pair, for its storage: sessions to write,
-// with whether their skipped keys changed too, and sessions to erase.
-type Change struct {
-	Write   []*Session
-	Skipped []ID // of Write: their skipped keys changed
-	Erase   []ID
+// HeartbeatDue reports whether the peer has sent so long without an answer
+// that an empty message must move the ratchet on (R-SES-08).
+func (p Pair) HeartbeatDue() bool {
+	a := p.Active()
+	return a != nil && a.State.HeartbeatDue()
 }
 
 // replace returns p with next in the place of the session of the same id.
@@ -91,27 +97,22 @@ func (p Pair) replace(next *Session) Pair {
 	return Pair{s}
 }
 
-// insert puts s in front of all others, or behind the active session, and
-// drops what exceeds MaxArchived (R-SES-02).
-func (p Pair) insert(s *Session, active bool) (Pair, Change) {
-	ch := Change{Write: []*Session{s}, Skipped: []ID{s.ID}}
-	var out []*Session
-	if active || len(p.sessions) == 0 {
-		s.Rank = p.topRank() + 1
-		out = append([]*Session{s}, p.sessions...)
-	} else {
-		// The new session takes the active one's rank, which moves up.
-		top := *p.sessions[0]
-		s.Rank = top.Rank
-		top.Rank++
-		out = append([]*Session{&top, s}, p.sessions[1:]...)
-		ch.Write = append(ch.Write, &top)
+// promote returns p with next in front, in the place of the session of the
+// same id, and gives next the highest rank.
+func (p Pair) promote(next *Session) Pair {
+	next.Rank = p.topRank() + 1
+	s := make([]*Session, 1, len(p.sessions)+1)
+	s[0] = next
+	for _, o := range p.sessions {
+		if o.ID != next.ID {
+			s = append(s, o)
+		}
 	}
-	for len(out) > MaxArchived+1 {
-		ch.Erase = append(ch.Erase, out[len(out)-1].ID)
-		out = out[:len(out)-1]
-	}
-	return Pair{out}, ch
+	return Pair{s}
+}
+
+func (p Pair) without(id ID) Pair {
+	return Pair{slices.DeleteFunc(slices.Clone(p.sessions), func(s *Session) bool { return s.ID == id })}
 }
 
 func (p Pair) topRank() int64 {
@@ -121,251 +122,26 @@ func (p Pair) topRank() int64 {
 	return 0
 }
 
-// Begin adds a session that this device starts and makes it active.
-func (p Pair) Begin(st x3dh.Started, now time.Time) (Pair, Change, error) {
-	state, err := ratchet.Initiate(&st.Secret, st.PeerRatchet)
-	if err != nil {
-		return p, Change{}, err
+// insert puts the new session s in front of all others or, when another stays
+// active, right behind that one (R-SES-13). What exceeds MaxArchived is wiped with a
+// farewell (R-SES-02).
+func (p Pair) insert(s *Session, active bool, ch *Change) Pair {
+	ch.Write, ch.Skipped = append(ch.Write, s), append(ch.Skipped, s.ID)
+	next := p.promote(s)
+	if !active && len(p.sessions) > 0 {
+		// s takes the active one's rank, which moves up by one.
+		top := *p.sessions[0]
+		top.Rank, s.Rank = s.Rank, top.Rank
+		next.sessions[0], next.sessions[1] = &top, s
+		ch.Write = append(ch.Write, &top)
 	}
-	next, ch := p.insert(&Session{
-		ID: x3dh.SessionID(st.Initial), Initiator: true, Initial: st.Initial, AD: st.AD,
-		Strength: st.Strength, Started: now, LastUsed: now, State: state,
-	}, true)
-	return next, ch, nil
+	for len(next.sessions) > MaxArchived+1 {
+		last := next.sessions[len(next.sessions)-1]
+		next = Pair{next.sessions[:len(next.sessions)-1]}
+		ch.erase(last)
+	}
+	return next
 }
 
-// Sealed is a message ready for its envelope. It must not leave the device
-// before Next is durable.
-type Sealed struct {
-	Initial []byte // empty once the session is answered
-	Message []byte
-	Session ID
-	At      ratchet.Position
-	Next    Pair
-	Change  Change
-}
-
-// Seal seals plaintext on the active session (R-SES-03: with the initial
-// message in front until the session is answered).
-func (p Pair) Seal(plaintext []byte, now time.Time) (Sealed, error) {
-	s := p.Active()
-	if s == nil {
-		return Sealed{}, ErrNoSession
-	}
-	sealed, err := s.State.Seal(plaintext, s.AD[:])
-	if err != nil {
-		return Sealed{}, err
-	}
-	next := *s
-	next.State, next.LastUsed = sealed.Next, now
-	return Sealed{
-		Initial: s.pendingInitial(), Message: sealed.Message, Session: s.ID, At: sealed.At,
-		Next: p.replace(&next), Change: Change{Write: []*Session{&next}},
-	}, nil
-}
-
-func (s *Session) pendingInitial() []byte {
-	if s.Initiator && !s.Answered {
-		return s.Initial
-	}
-	return nil
-}
-
-// Responder answers an initial message: it finds the private prekeys it names,
-// consults the replay table, and runs x3dh.Respond.
-type Responder func(initial []byte) (x3dh.Accepted, error)
-
-// Opened is an authentic message.
-type Opened struct {
-	Plaintext []byte
-	Session   ID
-	At        ratchet.Position
-	Farewell  bool // the peer has wiped the session, and so has Next
-	New       bool // the message began the session
-	Switched  bool // the active session is another one than before
-	Strength  x3dh.Strength
-	Disclosed [][32]byte
-	// Reply is this side's own farewell when the peer's was opened: its MAC
-	// keys, disclosed by a message that nobody needs to open.
-	Reply  []byte
-	Next   Pair
-	Change Change
-}
-
-// Open finds the session that opens message: the one that initial names, then
-// the others, the active one first. An initial message that names no session
-// begins one, by respond, if nothing else opens the message (R-SES-04). After
-// an error nothing has changed.
-func (p Pair) Open(initial, message []byte, now time.Time, respond Responder) (Opened, error) {
-	var named *ID
-	if len(initial) > 0 {
-		id := ID(x3dh.SessionID(initial))
-		named = &id
-	}
-	var refusal error
-	for _, s := range p.candidates(named) {
-		o, err := s.State.Open(message, s.AD[:], now)
-		if err == nil {
-			return p.opened(s, o, now, named != nil)
-		}
-		if !errors.Is(err, ratchet.ErrUnknownChain) {
-			return Opened{}, err // the session is found and says no
-		}
-		if named != nil && s.ID == *named {
-			return Opened{}, err // never a second session for one initial message
-		}
-		refusal = ErrUnopened
-	}
-	if named == nil {
-		if refusal == nil {
-			refusal = ErrNoSession
-		}
-		return Opened{}, refusal
-	}
-	return p.accept(initial, message, now, respond)
-}
-
-// candidates lists the sessions to try, the named one alone if it is there.
-func (p Pair) candidates(named *ID) []*Session {
-	if named != nil {
-		for _, s := range p.sessions {
-			if s.ID == *named {
-				return []*Session{s}
-			}
-		}
-		return nil
-	}
-	return p.sessions
-}
-
-// opened is the next pair after a message on an existing session. A message
-// on an archived session that comes without an initial message shows that the
-// peer uses that session and knows that we hold it: it becomes the active one,
-// so that starts which crossed late settle too (R-SES-05).
-func (p Pair) opened(s *Session, o ratchet.Opened, now time.Time, repeated bool) (Opened, error) {
-	out := Opened{
-		Plaintext: o.Plaintext, Session: s.ID, At: o.At, Farewell: o.Farewell,
-		Strength: s.Strength, Disclosed: o.Disclosed,
-	}
-	next := *s
-	next.State, next.LastUsed = o.Next, now
-	next.Answered = true
-	next.Initial = nil
-	if o.Farewell {
-		// R-SES-07: the peer's farewell ends the session here too, and this
-		// side's chains are closed by it.
-		if reply, err := next.State.Farewell(s.AD[:]); err == nil {
-			out.Reply = reply
-		}
-		out.Next = p.without(s.ID)
-		out.Change.Erase = []ID{s.ID}
-		out.Switched = p.Active().ID == s.ID
-		return out, nil
-	}
-	if active := p.Active(); active.ID != s.ID && !repeated {
-		next.Rank = active.Rank + 1
-		out.Switched = true
-	}
-	out.Next = New(p.replace(&next).sessions...)
-	out.Change.Write = []*Session{&next}
-	if o.SkippedChanged {
-		out.Change.Skipped = []ID{s.ID}
-	}
-	return out, nil
-}
-
-// accept begins a session that the peer started, and opens its first message
-// with it. Which of two sessions becomes active is decided by R-SES-05: if
-// this device has itself started one that is not answered yet, the starts have
-// crossed and both sides prefer the smaller session id; otherwise the peer has
-// no use of the older session and the new one is preferred.
-func (p Pair) accept(initial, message []byte, now time.Time, respond Responder) (Opened, error) {
-	acc, err := respond(initial)
-	if err != nil {
-		return Opened{}, err
-	}
-	s := &Session{
-		ID: ID(acc.ID), Answered: true, AD: acc.AD, Strength: acc.Strength, Started: now, LastUsed: now,
-	}
-	o, err := ratchet.Respond(&acc.Secret, acc.RatchetKey).Open(message, s.AD[:], now)
-	if err != nil {
-		return Opened{}, err
-	}
-	if o.Farewell {
-		return Opened{}, ratchet.ErrMalformed // nothing was begun
-	}
-	s.State = o.Next
-	old := p.Active()
-	active := old == nil || !old.Initiator || old.Answered || bytes.Compare(s.ID[:], old.ID[:]) < 0
-	next, ch := p.insert(s, active)
-	return Opened{
-		Plaintext: o.Plaintext, Session: s.ID, At: o.At, New: true, Strength: s.Strength,
-		Switched: active && old != nil, Disclosed: o.Disclosed, Next: next, Change: ch,
-	}, nil
-}
-
-func (p Pair) without(id ID) Pair {
-	return Pair{slices.DeleteFunc(slices.Clone(p.sessions), func(s *Session) bool { return s.ID == id })}
-}
-
-// HeartbeatDue reports whether the peer has sent so long without an answer
-// that an empty message must move the ratchet on (R-SES-08).
-func (p Pair) HeartbeatDue() bool {
-	a := p.Active()
-	return a != nil && a.State.HeartbeatDue()
-}
-
-// Farewell is the last message of a session that Tick wiped.
-type Farewell struct {
-	Session ID
-	Message []byte
-}
-
-// Tick applies the passing of time (R-SES-06, R-SES-07): skipped keys past
-// their life are erased, sessions never answered are dropped after
-// UnansweredFor, and idle ones are wiped with a farewell. The farewells may
-// leave the device only after Next is durable.
-func (p Pair) Tick(now time.Time) (Pair, Change, []Farewell) {
-	var ch Change
-	var bye []Farewell
-	next := p
-	for _, s := range p.sessions {
-		switch {
-		case !s.Answered && now.Sub(s.Started) >= UnansweredFor:
-			next = next.without(s.ID)
-			ch.Erase = append(ch.Erase, s.ID)
-		case s.Answered && now.Sub(s.LastUsed) >= IdleFor:
-			if m, err := s.State.Farewell(s.AD[:]); err == nil {
-				bye = append(bye, Farewell{s.ID, m})
-			}
-			next = next.without(s.ID)
-			ch.Erase = append(ch.Erase, s.ID)
-		default:
-			if st, changed := s.State.Expire(now); changed {
-				c := *s
-				c.State = st
-				next = next.replace(&c)
-				ch.Write = append(ch.Write, &c)
-				ch.Skipped = append(ch.Skipped, c.ID)
-			}
-		}
-	}
-	return next, ch, bye
-}
-
-// Merge adds a later change to an earlier one, so that a batch of steps is
-// written once: of each session the last state, and nothing of one erased.
-func (c *Change) Merge(later Change) {
-	gone := func(id ID, in []ID) bool { return slices.Contains(in, id) }
-	for _, s := range later.Write {
-		c.Write = slices.DeleteFunc(c.Write, func(o *Session) bool { return o.ID == s.ID })
-	}
-	c.Write = append(c.Write, later.Write...)
-	for _, id := range later.Skipped {
-		if !gone(id, c.Skipped) {
-			c.Skipped = append(c.Skipped, id)
-		}
-	}
-	c.Erase = append(c.Erase, later.Erase...)
-	c.Write = slices.DeleteFunc(c.Write, func(o *Session) bool { return gone(o.ID, later.Erase) })
-}
+// stamp is a time as a record keeps it: in whole milliseconds since 1970.
+func stamp(t time.Time) time.Time { return time.UnixMilli(max(t.UnixMilli(), 0)) }

@@ -30,7 +30,9 @@ type floor struct {
 func newFloor(b *testing.B) *floor {
 	b.Helper()
 	v, _, _ := made(b)
-	return &floor{c: <-v.writer, s: v.tables["message"]}
+	f := &floor{c: <-v.writer, s: v.tables["message"]}
+	b.Cleanup(func() { v.writer <- f.c })
+	return f
 }
 
 func (f *floor) transaction(b *testing.B, rows int) {

@@ -17,7 +17,8 @@ import (
 // Connection settings, constants only: the path is the sole variable part of a
 // DSN and goes through url.URL. The driver runs them in lexicographic order,
 // busy_timeout first. The fullfsync pair matters on macOS, where a plain fsync
-// leaves data in the drive's cache, and is ignored elsewhere.
+// leaves data in the drive's cache, and is ignored elsewhere. secure_delete
+// overwrites what is deleted (R-STO-22).
 const (
 	settings = "_dqs=0&_defensive=1&_txlock=immediate&mode=rw" +
 		"&_pragma=busy_timeout(5000)&_pragma=checkpoint_fullfsync(1)&_pragma=foreign_keys(1)&_pragma=fullfsync(1)" +

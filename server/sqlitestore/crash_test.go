@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	lib "modernc.org/sqlite/lib"
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/server"
@@ -21,7 +24,10 @@ import (
 const childDir = "PAWL_TEST_STORE_CHILD"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(childDir); dir != "" {
+	if dir := os.Getenv(childDir); dir != "" && os.Getenv(childDir+"_ROUND") == "flush" {
+		flushChild(dir)
+		return
+	} else if dir != "" {
 		child(dir, os.Getenv(childDir+"_ROUND"))
 		return
 	}
@@ -94,6 +100,46 @@ func child(dir, round string) {
 		})
 	}
 	wg.Wait()
+}
+
+// flushChild acknowledges one message, then its disk fails to flush.
+func flushChild(dir string) {
+	s, err := Open(Options{Dir: dir})
+	if err != nil {
+		fmt.Println("E", err)
+		return
+	}
+	ctx := context.Background()
+	_, err = s.Append(ctx, []server.Envelope{killEnvelope(1, 1, 1)})
+	fmt.Println("A", err)
+	s.do(ctx, 0, func(w *writer) error {
+		w.sync = func() error { return codeError(lib.SQLITE_IOERR_FSYNC) }
+		return nil
+	})
+	fmt.Println("still here")
+}
+
+// The default of Options.Fatal ends the process before anybody is answered.
+func TestR_STO_12_exit(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childDir+"_ROUND=flush")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+		t.Fatalf("the process ended with %v", err)
+	}
+	if string(out) != "A <nil>\n" || !bytes.Contains(stderr.Bytes(), []byte("failed to flush")) {
+		t.Fatalf("it said %q and %q", out, stderr.Bytes())
+	}
+	s := mustOpen(t, dir)
+	r, err := s.Append(context.Background(), []server.Envelope{killEnvelope(1, 1, 1)})
+	ok(t, err)
+	if !r[0].Duplicate {
+		t.Fatal("the acknowledged message is gone")
+	}
 }
 
 // killEnvelope is message n of a sender; every sender has a device of its own

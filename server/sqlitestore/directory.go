@@ -46,7 +46,8 @@ func orEmpty(b []byte) []byte {
 	return b
 }
 
-// CreateAccount implements server.Directory.
+// CreateAccount implements server.Directory: account, invite and keys in one
+// transaction (R-STO-04).
 func (s *Store) CreateAccount(ctx context.Context, r server.Registration) error {
 	if err := r.Valid(); err != nil {
 		return err
@@ -136,7 +137,7 @@ func (w *writer) dropKeys(user string, id address.Device) error {
 	return nil
 }
 
-// putSets replaces sets of one-time prekeys whose batch is new.
+// putSets replaces sets of one-time prekeys whose batch is new (R-STO-06).
 func (w *writer) putSets(user string, sets []server.OneTimeSet) error {
 	for _, set := range sets {
 		b, err := w.box(server.Device{User: user, ID: set.Device}, true)
@@ -187,7 +188,7 @@ func (s *Store) PutOneTime(ctx context.Context, user string, sets ...server.OneT
 }
 
 // TakeOneTime implements server.Directory. The keys are gone from the file
-// before they are returned.
+// before they are returned (R-STO-07).
 func (s *Store) TakeOneTime(ctx context.Context, dev server.Device) (t server.Taken, err error) {
 	err = s.do(ctx, 0, func(w *writer) error {
 		t = server.Taken{}
@@ -292,7 +293,7 @@ func (s *Store) Generation(ctx context.Context) (g uint64, err error) {
 	return g, err
 }
 
-// Restored implements server.Directory. Seqs jump as well, past any that the
+// Restored implements server.Directory (R-STO-18). Seqs jump as well, past any that the
 // lost part of the store can have given out.
 func (s *Store) Restored(ctx context.Context) (g uint64, err error) {
 	err = s.do(ctx, 0, func(w *writer) error {

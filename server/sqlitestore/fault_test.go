@@ -335,3 +335,136 @@ func TestClassify(t *testing.T) {
 		}
 	}
 }
+
+// R-STO-22: deleted content is in no file once the store is closed, and once
+// the log was emptied.
+func TestR_STO_22_erased(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	dev := server.Device{User: "alice", ID: 1}
+	secret, key, kept := []byte("a body that goes away"), []byte("a key that is given away"), []byte("a body that stays here")
+	set := server.OneTimeSet{Device: 1, Kind: server.OneTimeEC, Batch: server.BatchID{1}, Keys: []server.OneTimeKey{{ID: 1, Public: key}}}
+	ok(t, s.CreateAccount(ctx, server.Registration{User: "alice", OneTime: []server.OneTimeSet{set}}))
+	var seqs []server.Seq
+	for n := range 50 {
+		body := bytes.Repeat(secret, 1+n*20)
+		if n == 25 {
+			body = kept
+		}
+		r, err := s.Append(ctx, []server.Envelope{message(dev, n, body)})
+		ok(t, err)
+		if n != 25 {
+			seqs = append(seqs, r[0].Seq)
+		}
+	}
+	found := func(what []byte) bool {
+		t.Helper()
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		ok(t, err)
+		for _, f := range files {
+			content, err := os.ReadFile(f)
+			ok(t, err)
+			if bytes.Contains(content, what) {
+				return true
+			}
+		}
+		return false
+	}
+	ok(t, s.Ack(ctx, dev, seqs[:30]))
+	_, err := s.Expire(ctx, at.Add(server.MessageLife-1), 10)
+	ok(t, err)
+	ok(t, s.Ack(ctx, dev, seqs[30:]))
+	_, err = s.TakeOneTime(ctx, dev)
+	ok(t, err)
+	ok(t, s.Close())
+	if found(secret) || found(key) {
+		t.Fatal("deleted content is still in a file")
+	}
+	if !found(kept) {
+		t.Fatal("the search finds nothing")
+	}
+	files, err := filepath.Glob(filepath.Join(dir, fileName+"-*"))
+	ok(t, err)
+	if len(files) != 0 {
+		t.Fatalf("the log is left behind: %v", files)
+	}
+}
+
+// Under load the log is folded into the file again and again, and a batch that
+// one request would spoil is stored without it.
+func TestLogStaysShort(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := mustOpen(t, dir)
+	body := make([]byte, 90<<10)
+	for n := range 1200 { // about 14,000 pages
+		dev := server.Device{User: "alice", ID: address.Device(n/500 + 1)}
+		_, err := s.Append(ctx, []server.Envelope{message(dev, n, body)})
+		ok(t, err)
+	}
+	st, err := os.Stat(filepath.Join(dir, fileName+"-wal"))
+	ok(t, err)
+	if st.Size() > 2*walPages*8192 {
+		t.Fatalf("the log has %d bytes", st.Size())
+	}
+}
+
+// R-STO-02: a refusal concerns its own request, not those committed with it.
+func TestR_STO_02_batch(t *testing.T) {
+	ctx := context.Background()
+	s := mustOpen(t, t.TempDir())
+	gone, dev := server.Device{User: "alice", ID: 1}, server.Device{User: "alice", ID: 2}
+	ok(t, s.RemoveDevice(ctx, gone))
+	// Hold the writer until all requests wait, so that they share a batch.
+	held, release := make(chan struct{}), make(chan struct{})
+	var once bool
+	go s.do(ctx, 0, func(*writer) error {
+		if !once {
+			once = true
+			close(held)
+			<-release
+		}
+		return nil
+	})
+	<-held
+	const requests = 20
+	errs := make([]error, requests)
+	done := make(chan int)
+	for n := range requests {
+		go func() {
+			to := dev
+			if n%2 == 0 {
+				to = gone
+			}
+			_, errs[n] = s.Append(ctx, []server.Envelope{message(to, n, nil)})
+			done <- n
+		}()
+	}
+	// A withdrawn request is not stored, and its caller is not kept waiting.
+	cancelled, cancel := context.WithCancel(ctx)
+	withdrawn := make(chan error)
+	go func() {
+		_, err := s.Append(cancelled, []server.Envelope{message(dev, 999, nil)})
+		withdrawn <- err
+	}()
+	for len(s.w.queue) < requests+1 {
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-withdrawn; !errors.Is(err, context.Canceled) {
+		t.Fatalf("%v, want Canceled", err)
+	}
+	close(release)
+	for range requests {
+		n := <-done
+		if want := n%2 == 0; errors.Is(errs[n], server.ErrRemoved) != want || !want && errs[n] != nil {
+			t.Fatalf("request %d: %v", n, errs[n])
+		}
+	}
+	st, err := s.Stat(ctx, dev)
+	ok(t, err)
+	if st.Count != requests/2 {
+		t.Fatalf("%d messages", st.Count)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql/driver"
 	"math"
-	"sync"
 	"time"
 
 	"github.com/pawl-chat/pawl/server"
@@ -18,9 +17,6 @@ type appendJob struct {
 	boxes     []*box
 }
 
-// appendJobs are used again: an Append is the hot path.
-var appendJobs = sync.Pool{New: func() any { return new(appendJob) }}
-
 // Append implements server.Mailbox.
 func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]server.Result, error) {
 	if err := server.ValidEnvelopes(envelopes); err != nil {
@@ -33,7 +29,10 @@ func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]serv
 	for i := range envelopes {
 		weight += len(envelopes[i].Body)
 	}
-	j := appendJobs.Get().(*appendJob)
+	j, _ := s.appends.Get().(*appendJob)
+	if j == nil {
+		j = new(appendJob)
+	}
 	j.reset(weight)
 	j.envelopes, j.results = envelopes, make([]server.Result, len(envelopes))
 	done, err := s.submit(ctx, j, false)
@@ -41,7 +40,7 @@ func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]serv
 	if done {
 		j.envelopes, j.results = nil, nil
 		clear(j.boxes)
-		appendJobs.Put(j)
+		s.appends.Put(j)
 	}
 	if err != nil {
 		return nil, err
@@ -51,6 +50,8 @@ func (s *Store) Append(ctx context.Context, envelopes []server.Envelope) ([]serv
 
 var empty = []byte{} // NULL means no body, so an empty body is this
 
+// run checks every envelope before it stores the first (R-STO-10); the unique
+// index on (dev, id) finds repetitions (R-STO-09).
 func (j *appendJob) run(w *writer) error {
 	j.boxes = j.boxes[:0]
 	roomy := true
@@ -107,7 +108,7 @@ func (j *appendJob) run(w *writer) error {
 	return nil
 }
 
-// fits decides exactly whether there is room, when a quick look did not say so:
+// fits decides exactly whether there is room (R-STO-11), when a quick look did not say so:
 // repetitions need none.
 func (j *appendJob) fits(w *writer) error {
 	for i := range j.envelopes {
@@ -232,7 +233,7 @@ func (s *Store) Stat(ctx context.Context, dev server.Device) (st server.Stat, er
 }
 
 // Expire implements server.Mailbox. A message that expires before its id may be
-// forgotten loses its body now and its row later.
+// forgotten loses its body now and its row later (R-STO-13).
 func (s *Store) Expire(ctx context.Context, now time.Time, budget int) (n int, err error) {
 	if budget <= 0 {
 		return 0, ctx.Err()
@@ -273,7 +274,8 @@ func (s *Store) Expire(ctx context.Context, now time.Time, budget int) (n int, e
 	return n, nil
 }
 
-// RemoveDevice implements server.Mailbox.
+// RemoveDevice implements server.Mailbox; the row that stays refuses later
+// messages (R-STO-17).
 func (s *Store) RemoveDevice(ctx context.Context, dev server.Device) error {
 	if dev.User == "" || dev.ID == 0 {
 		return server.ErrInvalid

@@ -32,7 +32,7 @@ const readers = 4
 
 // Options say where the store is and how it fails.
 type Options struct {
-	// Dir is created with mode 0700 if need be; files in it get 0600.
+	// Dir is created with mode 0700 if need be; files in it get 0600 (R-STO-19).
 	Dir string
 	// Fatal is called once when the disk failed to flush. It should end the
 	// process; the default writes one line to standard error and exits with 1. If
@@ -48,6 +48,7 @@ type Store struct {
 	lock    *os.File
 	w       *writer
 	readers chan *reader
+	appends sync.Pool // of *appendJob, used again: an Append is the hot path
 
 	mu     sync.RWMutex // held for reading while a request is handed in
 	closed bool

@@ -121,6 +121,7 @@ func newWriter(path string, hub *server.Hub, fatal func(error)) (_ *writer, err 
 		return nil, err
 	}
 	w.lastDevice = integer(row[0])
+	hub.Notify([]server.Hint{{Seq: server.Seq(integer(row[1]))}})
 	if integer(row[1]) > w.reserved {
 		return nil, fmt.Errorf("%w: a seq beyond those set aside", server.ErrDamaged)
 	}
@@ -199,9 +200,10 @@ func (w *writer) gather(first job) {
 	}
 }
 
-// flush commits the batch and answers it. If the batch fails, each of its jobs
+// flush commits the batch and only then answers it (R-STO-01). If the batch fails, each of its jobs
 // is tried alone, so that one bad row or one large body does not fail its
-// neighbours, and acknowledgements go on when there is no space to append.
+// neighbours, and acknowledgements go on when there is no space to append
+// (R-STO-12).
 func (w *writer) flush() {
 	live := w.batch[:0]
 	for _, j := range w.batch {
@@ -306,8 +308,12 @@ func (w *writer) afterCommit(err error) {
 		return
 	}
 	row, _, err := w.ckptNoop.one()
-	if err == nil && integer(row[1]) >= walPages {
+	switch pages := integer(row[1]); {
+	case err != nil || pages < walPages:
+	case pages < 8*walPages:
 		w.checkpoint(w.ckptPassive)
+	default: // readers that overlap have kept the log from starting again
+		w.checkpoint(w.ckptTruncate)
 	}
 }
 

@@ -308,6 +308,7 @@ var wakeHistories = []history{
 	{"a hint follows each message, and none is needed before", func(h *harness) { // R-STO-14
 		dev := device("alice", 1)
 		before := h.appendAll(envelope(dev, 1))[0].Seq
+		h.reopen()
 		sub, err := h.Subscribe(h.ctx, dev)
 		h.ok(err)
 		if sub.Last < before {

@@ -66,6 +66,7 @@ type Link struct {
 	patience time.Duration // silence after which the next ping goes out
 	timer    *time.Timer
 	err      error // why the link ended
+	shutting bool
 	closing  sync.WaitGroup
 }
 
@@ -327,11 +328,15 @@ func (l *Link) Close(code int) {
 
 // shut closes the connection, with a close frame when code is not zero. A
 // goroutine does it because the closing handshake waits for the peer, which may
-// take no longer than grace.
+// take no longer than grace. The first call decides on the code.
 func (l *Link) shut(code int) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shutting {
+		return
+	}
+	l.shutting = true
 	l.closing.Add(1)
-	l.mu.Unlock()
 	go func() {
 		defer l.closing.Done()
 		cut := time.AfterFunc(grace, func() { l.under.Close() })

@@ -1,0 +1,180 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/codec"
+)
+
+// kinds returns an empty message of every kind, in a fixed order.
+func kinds() []Message {
+	return []Message{
+		&RegisterRequest{}, &RegisterResult{}, &RegisterResponse{}, &Hello{}, &LoginRequest{}, &LoginResult{},
+		&AccountRequest{}, &AccountResult{}, &PutDeviceListRequest{}, &PutPrekeysRequest{}, &PrekeyStatus{},
+		&TakeBundleRequest{}, &TakeBundleResult{}, &SendRequest{}, &AckRequest{}, &Deliver{},
+	}
+}
+
+// examples returns a valid message of every kind.
+func examples() []Message {
+	return []Message{
+		&RegisterRequest{Invite: "token", Entry: []byte{1}, Upload: []byte{2}},
+		&RegisterResult{Time: 1},
+		&RegisterResponse{Code: 3, Body: []byte{}},
+		&Hello{Nonce: [NonceSize]byte{9}},
+		&LoginRequest{User: "alice", Device: 7, Signature: make([]byte, 64)},
+		&LoginResult{Time: 1},
+		&AccountRequest{User: "alice", From: 1},
+		&AccountResult{Entries: [][]byte{{1}, {2}}, More: true},
+		&PutDeviceListRequest{Entry: []byte{1}},
+		&PutPrekeysRequest{Upload: []byte{1}},
+		&PrekeyStatus{EC: 100, KEM: 99},
+		&TakeBundleRequest{User: "alice", Device: 7},
+		&TakeBundleResult{Bundle: []byte{1}},
+		&SendRequest{To: "bob", ListVersion: 1, TTL: 60, Messages: []Outgoing{{Device: 7, Body: []byte{1}}}},
+		&AckRequest{Seqs: []uint64{1, 2}},
+		&Deliver{Messages: []Delivery{{Seq: 1, At: 1, Body: []byte{1}}}, Empty: true},
+	}
+}
+
+func TestMessagesRoundTrip(t *testing.T) {
+	for i, m := range examples() {
+		b := codec.Marshal(m)
+		got := kinds()[i]
+		if err := Decode(b, got); err != nil {
+			t.Errorf("%T: %v", m, err)
+			continue
+		}
+		if !bytes.Equal(codec.Marshal(got), b) {
+			t.Errorf("%T changes on the way", m)
+		}
+		for n := range b {
+			if err := Decode(b[:n], kinds()[i]); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%T: a prefix of %d bytes: %v", m, n, err)
+			}
+		}
+		if err := Decode(append(b, 0), kinds()[i]); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%T with a byte more: %v", m, err)
+		}
+	}
+}
+
+// R-REL-07: every bound of a message is held.
+func TestR_REL_07_MessagesRefused(t *testing.T) {
+	long := func(n int) []byte { return make([]byte, n) }
+	user := string(bytes.Repeat([]byte("u"), MaxUser+1))
+	one := Outgoing{Device: 7, Body: []byte{1}}
+	var nine []Outgoing
+	for i := range MaxDevices + 1 {
+		nine = append(nine, Outgoing{Device: address.Device(i + 1), Body: []byte{1}})
+	}
+	for i, m := range []Message{
+		&RegisterRequest{Entry: long(MaxEntry + 1), Upload: long(1)},
+		&RegisterRequest{Entry: long(1), Upload: long(MaxUpload + 1)},
+		&RegisterRequest{Entry: long(1)},
+		&RegisterRequest{Invite: string(long(MaxToken + 1)), Entry: long(1), Upload: long(1)},
+		&LoginRequest{User: "", Device: 1, Signature: long(64)},
+		&LoginRequest{User: user, Device: 1, Signature: long(64)},
+		&LoginRequest{User: "a", Device: 0, Signature: long(64)},
+		&LoginRequest{User: "a", Device: 1, Signature: long(63)},
+		&AccountRequest{User: "a", From: 0},
+		&AccountResult{Entries: [][]byte{}, More: true},
+		&AccountResult{Entries: [][]byte{{}}},
+		&PutDeviceListRequest{},
+		&PutPrekeysRequest{},
+		&PrekeyStatus{EC: 1 << 16},
+		&TakeBundleRequest{User: "a"},
+		&TakeBundleResult{Bundle: long(MaxBundle + 1)},
+		&SendRequest{To: "bob"},
+		&SendRequest{To: "bob", TTL: -1, Messages: []Outgoing{one}},
+		&SendRequest{To: "bob", TTL: int64(MaxTTL/time.Second) + 1, Messages: []Outgoing{one}},
+		&SendRequest{To: "bob", Messages: []Outgoing{one, one}},
+		&SendRequest{To: "bob", Messages: []Outgoing{{Device: 7}}},
+		&SendRequest{To: "bob", Messages: []Outgoing{{Body: []byte{1}}}},
+		&SendRequest{To: "bob", Messages: nine},
+		&AckRequest{},
+		&AckRequest{Seqs: make([]uint64, MaxAcks+1)},
+		&Deliver{},
+		&Deliver{Messages: []Delivery{{Seq: 0, Body: []byte{1}}}},
+		&Deliver{Messages: []Delivery{{Seq: 2, Body: []byte{1}}, {Seq: 2, Body: []byte{1}}}},
+		&Deliver{Messages: []Delivery{{Seq: 2, Body: long(MaxEnvelope + 1)}}},
+		&Deliver{Messages: []Delivery{{Seq: 2, At: -1, Body: []byte{1}}}},
+	} {
+		again := kindOf(m)
+		if err := Decode(codec.Marshal(m), again); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%d: %T is accepted", i, m)
+		}
+		if s, ok := m.(*SendRequest); ok {
+			if _, err := DecodeSend(s.Encode()); !errors.Is(err, ErrMalformed) {
+				t.Errorf("%d: the written-out decoder accepts it", i)
+			}
+		}
+	}
+	large := SendRequest{To: "bob", Messages: []Outgoing{{Device: 7, Body: long(MaxEnvelope + 1)}}}
+	if got, err := DecodeSend(large.Encode()); err != nil || !got.TooLarge() {
+		t.Errorf("an envelope over the limit: %v", err)
+	}
+}
+
+func kindOf(m Message) Message {
+	for _, k := range kinds() {
+		if fmt.Sprintf("%T", k) == fmt.Sprintf("%T", m) {
+			return k
+		}
+	}
+	return nil
+}
+
+// FuzzDecode feeds every body decoder: what one accepts encodes to the same
+// bytes.
+func FuzzDecode(f *testing.F) {
+	for i, m := range examples() {
+		f.Add(uint8(i), codec.Marshal(m))
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
+		ms := kinds()
+		m := ms[int(kind)%len(ms)]
+		if Decode(b, m) == nil && !bytes.Equal(codec.Marshal(m), b) {
+			t.Fatalf("%T: what was accepted encodes to other bytes", m)
+		}
+	})
+}
+
+// R-REL-26: a refusal survives the way, and whatever a server makes of one is
+// still a refusal.
+func TestR_REL_26_Refusals(t *testing.T) {
+	for _, e := range []*Error{
+		{Code: RateLimited, RetryAfter: 1500 * time.Millisecond},
+		{Code: Stale, Version: 9},
+		{Code: NotFound},
+	} {
+		got := ParseError(uint64(e.Code), e.Body())
+		if *got != *e || !errors.Is(got, e.Code) || errors.Is(got, OK) {
+			t.Errorf("%v becomes %+v", e, got)
+		}
+	}
+	for _, c := range []struct {
+		code uint64
+		body []byte
+		want Error
+	}{
+		{0, nil, Error{Code: Internal}},
+		{99, nil, Error{Code: Internal}},
+		{uint64(RateLimited), []byte("garbage"), Error{Code: RateLimited}},
+		{uint64(RateLimited), codec.Marshal(refusal{RetryAfter: 1 << 62}), Error{Code: RateLimited, RetryAfter: maxRetry}},
+	} {
+		if got := ParseError(c.code, c.body); *got != c.want {
+			t.Errorf("ParseError(%d) = %+v, want %+v", c.code, *got, c.want)
+		}
+	}
+	for c := OK; c <= Internal+1; c++ {
+		if c.Error() == "" || c.HTTPStatus() < 200 {
+			t.Errorf("code %d has no words or no status", c)
+		}
+	}
+}

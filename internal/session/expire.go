@@ -1,0 +1,56 @@
+package session
+
+import "time"
+
+// Tick applies the passing of time (R-SES-06, R-SES-07): sessions never
+// answered are dropped after UnansweredFor, idle ones are wiped with a
+// farewell, and skipped keys past their life are erased. The farewells may
+// leave the device only after the next pair is durable; they are not in the
+// Change as well.
+//
+// A time that lies in the future, under a clock since set back, is from now on
+// taken as now, so that nothing lives for ever (R-SES-10).
+func (p Pair) Tick(now time.Time) (Pair, Change, []Farewell) {
+	now = stamp(now)
+	var ch Change
+	next := p
+	for _, s := range p.sessions {
+		if s.over(now) {
+			ch.erase(s)
+			next = next.without(s.ID)
+			continue
+		}
+		c := *s
+		st, expired := s.State.Expire(now)
+		if expired {
+			c.State = st
+			ch.Skipped = append(ch.Skipped, c.ID)
+		}
+		ahead := s.Started.After(now) || s.LastUsed.After(now)
+		if ahead {
+			c.Started, c.LastUsed = earlier(s.Started, now), earlier(s.LastUsed, now)
+		}
+		if expired || ahead {
+			ch.Write = append(ch.Write, &c)
+			next = next.replace(&c)
+		}
+	}
+	farewells := ch.Farewells
+	ch.Farewells = nil
+	return next, ch, farewells
+}
+
+// over reports whether the session has come to its end.
+func (s *Session) over(now time.Time) bool {
+	if !s.Answered {
+		return now.Sub(s.Started) >= UnansweredFor
+	}
+	return now.Sub(s.LastUsed) >= IdleFor
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
