@@ -21,6 +21,9 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	resp := relay.RegisterResponse{Body: []byte{}}
 	result, err := s.newAccount(w, r)
 	if err != nil {
+		// A client that is still writing when the connection closes may never
+		// read the answer; so what it has to say is heard, up to the limit.
+		io.Copy(io.Discard, io.LimitReader(r.Body, relay.MaxRegister))
 		refused := s.refuse("register", err)
 		resp.Code = uint64(refused.Code)
 		if b := refused.Body(); b != nil {

@@ -136,3 +136,22 @@ func TestReadme(t *testing.T) {
 		t.Error("the library example in README.md is not a part of examples/echobot/main.go")
 	}
 }
+
+// TestPackagesSayWhatIsNotTheirConcern holds that each package draws its line
+// in its documentation.
+func TestPackagesSayWhatIsNotTheirConcern(t *testing.T) {
+	said := map[string]bool{}
+	sources(t, func(name string, b []byte) {
+		dir := path.Dir(name)
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") || dir == "." || strings.HasPrefix(dir, "examples/") || strings.Contains(dir, "testdata") {
+			return
+		}
+		doc, _, _ := strings.Cut(string(b), "\npackage ")
+		said[dir] = said[dir] || strings.Contains(doc, "Not its concern")
+	})
+	for dir, ok := range said {
+		if !ok {
+			t.Errorf("the documentation of %s does not say what is not its concern", dir)
+		}
+	}
+}

@@ -257,6 +257,7 @@ func TestSourceChecksFindFaults(t *testing.T) {
 		{"a/x_test.go", head + "func f(t *testing.T) { t.Skipped(); s.Skip() }", ""},
 		{"a/x.go", "package x\nimport \"unsafe\"\nvar _ unsafe.Pointer", "plain Go"},
 		{"a/x.go", "package x\nimport \"C\"\n", "plain Go"},
+		{"a/x_test.go", "package x\nimport \"unsafe\"\nvar _ unsafe.Pointer", ""},
 		{"a/x.go", "package x\n" + strings.Repeat("//\n", MaxLines), "second idea"},
 		{"a/utils.go", "package x", "says nothing"},
 		{"a/helpers_test.go", "package x", "says nothing"},
@@ -275,6 +276,9 @@ func TestSourceChecksFindFaults(t *testing.T) {
 		if len(CheckText("x", []byte(text))) != 1 {
 			t.Errorf("%q was let through", text)
 		}
+	}
+	if len(CheckText("a/x.s", nil)) != 1 || len(CheckText("internal/simd/clean_amd64.s", nil)) != 0 {
+		t.Error("assembly is not told apart")
 	}
 	for _, text := range []string{"a workshop/ for", "network/", "R-RAT-07", "deb.example is fine", "a todo list is not shouted", "debug.go.org"} {
 		if got := CheckText("x", []byte(text)); len(got) != 0 {
