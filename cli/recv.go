@@ -126,17 +126,20 @@ func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) e
 	return context.Cause(following)
 }
 
-// reach says early when there is no connection. A server that cannot be reached
-// is waited for; whatever else is wrong ends the following.
+// reach says early when there is no connection. What waiting cannot mend ends
+// the following.
 func (a *app) reach(ctx context.Context, api client.API) error {
 	err := api.Sync(ctx)
-	if errors.Is(err, client.ErrUnreachable) {
-		a.out.note("the server cannot be reached; waiting for it")
+	for _, lasting := range []error{client.ErrServerIdentity, client.ErrRevoked, client.ErrClock, client.ErrStoreDamaged} {
+		if errors.Is(err, lasting) {
+			return err
+		}
 	}
-	if err == nil || errors.Is(err, client.ErrUnreachable) {
-		<-ctx.Done()
+	if err != nil && ctx.Err() == nil {
+		a.out.note("not connected, trying again and again: %s", clean(tidy(err.Error())))
 	}
-	return err
+	<-ctx.Done()
+	return nil
 }
 
 // printAll writes messages with one write, so that one batch costs one call.
