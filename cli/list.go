@@ -30,6 +30,9 @@ func (a *app) ls() *cobra.Command {
 				}
 				var rows [][]string
 				for _, c := range list {
+					if c.Peer == api.Account().Address {
+						c.Alias, c.Trust = "me", ""
+					}
 					rows = append(rows, []string{nameOf(c.Peer, c.Alias), trustWord(c.Trust), unreadWord(c.Unread), a.when(shownAt(c.Last)), summary(c.Last)})
 				}
 				if len(rows) == 0 {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -101,8 +102,16 @@ func (a *app) takeMessages(ctx context.Context, api client.API, f recvFlags) err
 // followMessages prints messages as they come; each is acknowledged when the
 // loop comes back for the next one, that is after it was written.
 func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) error {
+	following, end := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { end(a.reach(following, api)) })
+	defer watch.Wait()
+	defer end(nil)
 	printed := 0
-	for m, err := range api.Follow(ctx, f.consumer) {
+	for m, err := range api.Follow(following, f.consumer) {
+		if cause := context.Cause(following); cause != nil && ctx.Err() == nil {
+			return cause
+		}
 		if err != nil {
 			return err
 		}
@@ -114,7 +123,23 @@ func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) e
 			return api.Ack(ctx, f.consumer, m.ID)
 		}
 	}
-	return ctx.Err()
+	return context.Cause(following)
+}
+
+// reach says early when there is no connection. What waiting cannot mend ends
+// the following.
+func (a *app) reach(ctx context.Context, api client.API) error {
+	err := api.Sync(ctx)
+	for _, lasting := range []error{client.ErrServerIdentity, client.ErrRevoked, client.ErrClock, client.ErrStoreDamaged} {
+		if errors.Is(err, lasting) {
+			return err
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		a.out.note("not connected, trying again and again: %s", clean(tidy(err.Error())))
+	}
+	<-ctx.Done()
+	return nil
 }
 
 // printAll writes messages with one write, so that one batch costs one call.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -62,12 +63,18 @@ protect the store.`,
 }
 
 func (a *app) accountText(x client.Account) string {
-	return a.out.out().bold(plain, clean(x.Address)) + "\n" + fields("  ",
-		[2]string{"device", deviceText(x.Device, x.DeviceName)},
-		[2]string{"server", clean(x.Server)},
-		[2]string{"identity", clean(x.Identity)},
-		[2]string{"created", a.when(x.CreatedAt)},
-	)
+	return a.out.out().bold(plain, clean(x.Address)) + "\n" + fields("  ", a.accountFields(x, "")...)
+}
+
+// accountFields are the lines about an account; connection is said of the
+// server when it is known.
+func (a *app) accountFields(x client.Account, connection string) [][2]string {
+	return [][2]string{
+		{"device", deviceText(x.Device, x.DeviceName)},
+		{"server", strings.TrimSpace(clean(x.Server) + "  " + connection)},
+		{"identity", clean(x.Identity)},
+		{"created", a.when(x.CreatedAt)},
+	}
 }
 
 func deviceText(id, name string) string {

@@ -466,3 +466,18 @@ func TestR_CLI_10_Text(t *testing.T) {
 		}
 	}
 }
+
+// A server that is not the one pinned ends the following; one that is only away
+// is waited for.
+func TestFollowWithoutServer(t *testing.T) {
+	x := newTrial(t)
+	x.fake.fail["Sync"] = client.ErrServerIdentity
+	if code := x.run("recv", "--follow", "--json"); code != 5 || !strings.Contains(x.stderr.String(), `"code":"server_identity"`) {
+		t.Errorf("exit %d: %s", code, x.stderr.String())
+	}
+	x.fake.fail["Sync"] = client.ErrUnreachable
+	x.fake.messages = []client.Message{greeting(1, "one"), greeting(2, "two")}
+	if code := x.run("recv", "--follow", "--limit", "2"); code != 0 || strings.Count(x.stdout.String(), "\n") != 2 {
+		t.Errorf("exit %d: %s%s", code, x.stdout.String(), x.stderr.String())
+	}
+}

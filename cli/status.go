@@ -49,15 +49,14 @@ func (a *app) statusText(s client.StatusReport) string {
 	if s.Role != "owner" {
 		held = "process " + strconv.Itoa(s.OwnerPID)
 	}
-	text := a.accountText(s.Account) + fields("  ",
-		[2]string{"server", connection},
-		[2]string{"last seen", a.when(s.LastContact)},
+	text := a.out.out().bold(plain, clean(s.Account.Address)) + "\n" + fields("  ", append(a.accountFields(s.Account, connection),
+		[2]string{"last reached", a.when(s.LastContact)},
 		[2]string{"clock", clock},
 		[2]string{"held by", held},
 		[2]string{"waiting", fmt.Sprintf("%d to leave, %d to read", s.Outbox, s.Undelivered)},
 		[2]string{"prekeys", fmt.Sprintf("%d one-time at the server, signed one of %s", s.OneTimeLeft, a.when(s.SignedPrekey))},
 		[2]string{"sessions", fmt.Sprintf("%d, %d skipped keys", s.Sessions, s.SkippedKeys)},
-	)
+	)...)
 	for _, w := range s.Warnings {
 		text += "  " + a.out.out().bold(yellow, "warning:") + " " + clean(w) + "\n"
 	}

@@ -190,7 +190,7 @@ type StatusReport struct {
 	ClockOffset  time.Duration // server's clock minus ours; zero when unknown
 	Outbox       int
 	Undelivered  int // incoming messages not yet taken by the default consumer
-	OneTimeLeft  int // one-time prekeys at the server, the smaller of both kinds
+	OneTimeLeft  int // one-time prekeys the server last said it has, the smaller of both kinds
 	SignedPrekey time.Time
 	Sessions     int
 	SkippedKeys  int

@@ -67,7 +67,6 @@ func (h *heap) Ack(_ context.Context, dev server.Device, seqs []server.Seq) erro
 type bench struct {
 	b      *testing.B
 	invite string
-	n      int
 }
 
 func newBench(b *testing.B, s server.Stores) *bench {

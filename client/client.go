@@ -137,7 +137,7 @@ func enroll(ctx context.Context, v *vault.Vault, cfg Config, req RegisterRequest
 			if err := tx.Put(tableMeta, metaAccount, nil, 0, codec.Marshal(r)); err != nil {
 				return err
 			}
-			return storePrekeys(tx, private, prekeyRecord{Digest: digest[:]})
+			return storePrekeys(tx, private, prekeyRecord{Digest: digest[:], Left: prekeys.OneTimeKeys})
 		}))
 		if err != nil {
 			return err

@@ -310,7 +310,7 @@ func (e *engine) SetAlias(ctx context.Context, who, alias string) error {
 	if len(alias) > MaxAlias || !utf8.ValidString(alias) || strings.ContainsFunc(alias, func(r rune) bool {
 		return !unicode.IsPrint(r) || strings.ContainsRune("@#/:", r)
 	}) || alias == "me" {
-		return fmt.Errorf("%w: an alias is at most %d bytes of printable text without @ # / :", ErrInvalidText, MaxAlias)
+		return fmt.Errorf("%w: an alias is at most %d bytes of printable text without the characters @#:/ in it", ErrInvalidText, MaxAlias)
 	}
 	return e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
 		p.record.Alias = alias

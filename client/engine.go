@@ -45,7 +45,6 @@ type engine struct {
 	lastErr   error
 	lastLive  time.Time
 	offset    time.Duration
-	oneTime   int
 	nothing   map[string]int64 // by consumer: up to where nothing waits for it
 	settled   []settledMessage // accepted by the server, not yet written down
 	contactMu keyedMutex       // one network look-up at a time for each contact

@@ -196,10 +196,9 @@ func (f *Forgery) find(message []byte, parties []x3dh.Party, seeds [][32]byte) b
 			}
 			f.ad = x3dh.AssociatedData(parties[i], parties[j])
 			for _, f.Seed = range seeds {
-				for f.Number = range uint32(numbers) {
-					if ratchet.VerifyDisclosed(f.Seed, f.Number, message, f.ad[:]) {
-						return true
-					}
+				if n, ok := ratchet.Locate(f.Seed, message, f.ad[:], numbers); ok {
+					f.Number = n
+					return true
 				}
 			}
 		}

@@ -398,3 +398,39 @@ func (l *lockedBuffer) String() string {
 	defer l.mu.Unlock()
 	return l.b.String()
 }
+
+// drained is a directory that has handed out all one-time keys.
+type drained struct{ server.Directory }
+
+func (drained) TakeOneTime(context.Context, server.Device) (server.Taken, error) {
+	return server.Taken{}, nil
+}
+
+// TestR_X3D_10_SpoiledFirstMessage: with only a last-resort key left, a server
+// that delivers the initial message with garbage first does not spoil the true
+// one, and the true one is not opened a second time as a new session.
+func TestR_X3D_10_SpoiledFirstMessage(t *testing.T) {
+	m := memstore.New()
+	box := &tap{Mailbox: m}
+	w := &world{t: t, dir: t.TempDir(), stores: server.Stores{Directory: drained{m}, Mailbox: box, Wake: m}}
+	w.serve(server.Config{Stores: w.stores, Listen: "127.0.0.1:0", Dir: w.dir})
+	bobHome := config(t, "bob")
+	alice, bob := w.join(config(t, "alice"), "alice"), w.join(bobHome, "bob")
+	box.set(func(e server.Envelope) []server.Envelope {
+		bad, again := e, e
+		bad.ID[0]++
+		bad.Body = bytes.Clone(e.Body)
+		bad.Body[len(bad.Body)-1] ^= 1
+		again.ID[0] += 2
+		again.Body = e.Body
+		return []server.Envelope{bad, e, again}
+	})
+	send(t, alice, "bob", "hello")
+	got := take(t, bob)
+	if len(got) != 2 || got[0] == "hello" || got[1] != "hello" {
+		t.Fatalf("got %q", got)
+	}
+	if s, err := bob.Status(ctx(t)); err != nil || s.Sessions != 1 {
+		t.Fatalf("%d sessions, %v", s.Sessions, err)
+	}
+}

@@ -159,7 +159,7 @@ func kinds() map[string]error {
 		"refused": ErrRefused, "invite": ErrInvite, "unknown_recipient": ErrUnknownRecipient,
 		"identity_changed": ErrIdentityChanged, "rate_limited": ErrRateLimited, "mailbox_full": ErrMailboxFull,
 		"too_long": ErrTooLong, "invalid_text": ErrInvalidText, "revoked": ErrRevoked, "clock": ErrClock,
-		"not_found": ErrNotFound, "self": errIsMe, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
+		"not_found": ErrNotFound, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }
 

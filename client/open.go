@@ -223,7 +223,11 @@ func ask[Q, R any](ctx context.Context, p *owner.Peer, m method[Q, R], q Q) (R, 
 	if err := json.Unmarshal(b, &r); err != nil {
 		return zero, fmt.Errorf("client: the owner's answer is malformed")
 	}
-	return r.Result, r.Error.arrived()
+	err = r.Error.arrived()
+	if errors.Is(err, errClosed) {
+		err = owner.ErrOwnerGone // it left while it was at work on this
+	}
+	return r.Result, err
 }
 
 // run (R-CLT-10) does m here or at the owner, and again in a new role when the owner goes

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -20,6 +21,7 @@ type prekeyRecord struct {
 	Pending []byte `cbor:"2,keyasint,omitempty"` // an upload made and perhaps not arrived
 	Due     int64  `cbor:"3,keyasint,omitempty"` // when the next one is to be made, unix milliseconds
 	Ticked  int64  `cbor:"4,keyasint,omitempty"` // when sessions last aged, unix milliseconds
+	Left    uint64 `cbor:"5,keyasint,omitempty"` // one-time keys the server last said it has
 }
 
 var metaPrekeys = []byte("prekeys")
@@ -49,13 +51,37 @@ func storePrekeys(tx *vault.Tx, private []prekeys.Private, r prekeyRecord) error
 	return tx.Put(tableMeta, metaPrekeys, nil, 0, codec.Marshal(r))
 }
 
+// spent is what a first message uses up once it has opened: the one-time keys
+// it named, or its place among the messages answered with a last-resort key.
+type spent struct {
+	keys   [][]byte
+	replay []byte // key of the row, nil for none
+	under  []byte // the last-resort key that it goes away with
+}
+
+// spend writes that down (R-PRE-10, R-X3D-10). It is called only after the
+// first ratchet message has opened: an initial message alone is not
+// authenticated, and whoever repeats one with another message must not use up
+// the true one's place.
+func (w *work) spend(s spent) error {
+	for _, key := range s.keys {
+		if _, err := w.tx.Delete(tablePrekey, key); err != nil {
+			return err
+		}
+	}
+	if s.replay == nil {
+		return nil
+	}
+	return w.tx.Put(tableSeen, s.replay, s.under, lastOrder, []byte{})
+}
+
 // respond answers a first message inside the transaction that stores the
-// session: it finds the private halves, refuses a replay, and says which rows
-// are used up.
-func (w *work) respond(peer x3dh.Party, initial []byte, now time.Time) (acc x3dh.Accepted, used [][]byte, err error) {
+// session: it finds the private halves, refuses a replay, and says what will
+// be used up.
+func (w *work) respond(peer x3dh.Party, initial []byte, now time.Time) (acc x3dh.Accepted, used spent, err error) {
 	in, err := x3dh.ParseInitial(initial)
 	if err != nil {
-		return acc, nil, err
+		return acc, used, err
 	}
 	find := func(k prekeys.Kind, id uint64) (*prekeys.Private, error) {
 		b, ok, err := w.tx.Get(tablePrekey, prekeyKey(k, id))
@@ -71,45 +97,39 @@ func (w *work) respond(peer x3dh.Party, initial []byte, now time.Time) (acc x3dh
 		}
 		return &p, nil
 	}
+	kind := prekeys.Kind(in.KEMKind)
+	if kind == prekeys.KEMLastResort {
+		used.replay = append([]byte("handshake"), in.ID[:]...)
+		used.under = prekeyKey(kind, in.KEMID)
+		if _, seen, err := w.tx.Get(tableSeen, used.replay); err != nil {
+			return acc, used, errors.Join(errStore, err)
+		} else if seen {
+			return acc, used, ErrReplayed
+		}
+	} else {
+		used.keys = append(used.keys, prekeyKey(kind, in.KEMID))
+	}
 	signed, err := find(prekeys.Signed, in.SignedID)
 	if err != nil {
-		return acc, nil, err
+		return acc, used, err
 	}
-	kemKind := prekeys.Kind(in.KEMKind)
-	kemKey, err := find(kemKind, in.KEMID)
+	kemKey, err := find(kind, in.KEMID)
 	if err != nil {
-		return acc, nil, err
+		return acc, used, err
 	}
 	var oneTime *prekeys.Private
 	if in.OneTimeID != 0 {
 		if oneTime, err = find(prekeys.OneTimeEC, in.OneTimeID); err != nil {
-			return acc, nil, err
+			return acc, used, err
 		}
-		used = append(used, prekeyKey(prekeys.OneTimeEC, in.OneTimeID))
+		used.keys = append(used.keys, prekeyKey(prekeys.OneTimeEC, in.OneTimeID))
 	}
 	keys, err := prekeys.Keys(signed, oneTime, kemKey)
 	if err != nil {
-		return acc, nil, err
+		return acc, used, err
 	}
-	if acc, err = in.Respond(&w.e.self.own, peer, &keys); err != nil {
-		return acc, nil, err
-	}
-	if kemKind == prekeys.KEMOneTime {
-		return acc, append(used, prekeyKey(kemKind, in.KEMID)), nil
-	}
-	// The row is written even if the first ratchet message then fails to
-	// open, which is harmless: only the same bytes are refused again, and
-	// they would fail again.
-	replay := append([]byte("handshake"), acc.ID[:]...)
-	if _, seen, err := w.tx.Get(tableSeen, replay); err != nil {
-		return acc, nil, errors.Join(errStore, err)
-	} else if seen {
-		return acc, nil, ErrReplayed
-	}
-	if err := w.tx.Put(tableSeen, replay, prekeyKey(kemKind, in.KEMID), lastOrder, []byte{}); err != nil {
-		return acc, nil, errors.Join(errStore, err)
-	}
-	return acc, used, nil
+	acc, err = in.Respond(&w.e.self.own, peer, &keys)
+	return acc, used, err
 }
 
 // maintain does what is due once a connection is there: prekeys are uploaded,
@@ -144,12 +164,15 @@ func (e *engine) maintainOnce(ctx context.Context, l *link) (next time.Time, err
 	if err != nil {
 		return next, relayError(err)
 	}
-	e.mu.Lock()
-	e.oneTime = int(min(status.EC, status.KEM))
-	e.mu.Unlock()
 	r, held, err := e.heldPrekeys(ctx)
 	if err != nil {
 		return next, err
+	}
+	if left := min(status.EC, status.KEM); left != r.Left {
+		r.Left = left
+		if err := e.update(ctx, func(tx *vault.Tx) error { return storePrekeys(tx, nil, r) }); err != nil {
+			return next, err
+		}
 	}
 	if len(r.Pending) > 0 && string(r.Digest) != string(status.Digest[:]) {
 		// The last upload was made and did not arrive, or its answer was lost.
@@ -190,9 +213,12 @@ func (e *engine) maintainOnce(ctx context.Context, l *link) (next time.Time, err
 }
 
 func (e *engine) upload(ctx context.Context, l *link, r prekeyRecord) error {
-	if err := l.conn.PutPrekeys(ctx, r.Pending); err != nil {
+	err := l.conn.PutPrekeys(ctx, r.Pending)
+	if err != nil && !errors.Is(err, relay.BadRequest) {
 		return relayError(err)
 	}
+	// A refused upload, one that lay too long for instance, is dropped: its
+	// digest is not the server's, so that the next plan makes another.
 	r.Pending = nil
 	return e.update(ctx, func(tx *vault.Tx) error { return storePrekeys(tx, nil, r) })
 }

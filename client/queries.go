@@ -300,15 +300,16 @@ func (e *engine) Resolve(ctx context.Context, word string) (string, error) {
 func (e *engine) Status(ctx context.Context) (StatusReport, error) {
 	r := StatusReport{Account: e.Account(), Role: "owner", OwnerPID: os.Getpid()}
 	e.mu.Lock()
-	r.Connected, r.LastContact, r.ClockOffset, r.OneTimeLeft = e.link != nil, e.lastLive, e.offset, e.oneTime
+	r.Connected, r.LastContact, r.ClockOffset = e.link != nil, e.lastLive, e.offset
 	if e.link == nil && e.lastErr != nil {
 		r.LastError = reason(e.lastErr)
 	}
 	e.mu.Unlock()
-	_, held, err := e.heldPrekeys(ctx)
+	published, held, err := e.heldPrekeys(ctx)
 	if err != nil {
 		return r, err
 	}
+	r.OneTimeLeft = int(published.Left)
 	for _, i := range held {
 		if made := time.Unix(i.Created, 0).UTC(); i.Kind == prekeys.Signed && made.After(r.SignedPrekey) {
 			r.SignedPrekey = made

@@ -251,10 +251,10 @@ func (w *work) one(m *incoming) error {
 	if err != nil {
 		return err
 	}
-	var consumed [][]byte
+	var used spent
 	opened, err := pair.Open(m.env.Initial, m.env.Message, now, func(initial []byte) (x3dh.Accepted, error) {
-		acc, used, err := w.respond(p.party(device), initial, now)
-		consumed = used
+		acc, uses, err := w.respond(p.party(device), initial, now)
+		used = uses
 		return acc, err
 	})
 	if err != nil {
@@ -267,8 +267,8 @@ func (w *work) one(m *incoming) error {
 	if err != nil {
 		c = content.Content{Kind: 0, ID: content.NewID(), SentAt: time.UnixMilli(m.at), Body: opened.Plaintext}
 	}
-	for _, key := range consumed {
-		if _, err := w.tx.Delete(tablePrekey, key); err != nil {
+	if opened.New {
+		if err := w.spend(used); err != nil {
 			return err
 		}
 	}

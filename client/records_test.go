@@ -75,7 +75,7 @@ func sample() vectors {
 		ID: id, To: "bob@example.org", Content: []byte{1}, List: 3, TTL: 60, Sealed: []sealedCopy{{Device: 2, ID: id, Envelope: []byte{1}}},
 		Created: 1700000000000, Attempts: 1, After: 1700000002000,
 	})
-	add("prekeys", "client-prekeys", prekeyRecord{Digest: key, Pending: []byte{1}, Due: 1700000000000, Ticked: 1700000000000})
+	add("prekeys", "client-prekeys", prekeyRecord{Digest: key, Pending: []byte{1}, Due: 1700000000000, Ticked: 1700000000000, Left: 99})
 	add("consumer", "client-consumer", consumerRecord{Acked: 42})
 	add("count", "client-count", countRecord{N: 42})
 	add("held", "client-held", heldRecord{At: 1700000000000, Body: []byte{1}})

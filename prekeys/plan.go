@@ -69,7 +69,7 @@ func Plan(now time.Time, s Status) Actions {
 		a.Make, a.Delay = Rotation, jitter(s.Rand)
 	}
 
-	made := makings(now, s.Held)
+	made := makings(s.Held)
 	for _, k := range s.Held {
 		if t := replaced(made[k.Kind], k.Created); t != 0 && !within(now, t, KeepPrivate) {
 			a.Erase = append(a.Erase, k)
@@ -94,14 +94,13 @@ func current(now time.Time, held []Info, kind Kind) (created int64) {
 	return created
 }
 
-// makings lists, ascending, the times at which keys of each kind were made,
-// without those dated in the future.
-func makings(now time.Time, held []Info) map[Kind][]int64 {
+// makings lists, ascending, the times at which keys of each kind were made. One
+// dated in the future replaces nothing before that time has come and
+// KeepPrivate after it (R-PRE-13).
+func makings(held []Info) map[Kind][]int64 {
 	m := make(map[Kind][]int64)
 	for _, k := range held {
-		if !future(now, k) {
-			m[k.Kind] = append(m[k.Kind], k.Created)
-		}
+		m[k.Kind] = append(m[k.Kind], k.Created)
 	}
 	for _, t := range m {
 		slices.Sort(t)

@@ -24,6 +24,7 @@ func TestR_PRE_07_Upload(t *testing.T) {
 		if len(u.OneTimeEC) != n || len(u.OneTimeKEM) != n || len(all) != 2+2*n || len(u.Bytes()) > MaxUpload {
 			t.Errorf("%s: %d and %d one-time rows, %d private halves, %d bytes", name, len(u.OneTimeEC), len(u.OneTimeKEM), len(all), len(u.Bytes()))
 		}
+		t.Logf("%s: %d bytes", name, len(u.Bytes()))
 		p, err := ParseUpload(u.Bytes())
 		if err != nil {
 			t.Fatal(name, err)

@@ -84,6 +84,7 @@ func TestR_RAT_24_ContradictionsAreRefused(t *testing.T) {
 		"older floor over length":  func(s *State) { o := s.older[0]; o.floor = o.next + 1; s.older = []receiving{o} },
 		"nothing opened":           func(s *State) { s.current.next = 0; s.current.skipped = nil; s.current.floor = 0 },
 		"step of another turn":     func(s *State) { s.step++ },
+		"current chain too old":    func(s *State) { s.older = nil; s.step += 2 },
 		"no step":                  func(s *State) { s.step = 0 },
 		"waiting with chains":      func(s *State) { s.turn = &waiting{} },
 		"waiting after steps":      func(s *State) { *s = State{turn: &waiting{}, following: s.following, step: 1} },

@@ -1,6 +1,10 @@
 package ratchet
 
-import "github.com/pawl-chat/pawl/internal/dh"
+import (
+	"crypto/rand"
+
+	"github.com/pawl-chat/pawl/internal/dh"
+)
 
 // State is one side of a conversation between two messages: a value, made by
 // Initiate, Respond or ParseRecord and replaced by the Next of each step. The
@@ -74,7 +78,10 @@ func (*sending) isTurn()  {}
 // signed prekey, on a secret both know. The initiator can seal at once. secret
 // remains the caller's, to erase. ErrBadKey is all it can fail with.
 func Initiate(secret *[32]byte, peer PublicKey) (State, error) {
-	own, _ := dh.Generate()
+	var b [dh.Size]byte
+	rand.Read(b[:])
+	own := dh.FromBytes(b)
+	clear(b[:])
 	return initiate(secret, peer, own)
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 )
 
 func TestR_RAT_01_RefusedMessagesChangeNothing(t *testing.T) {
@@ -304,6 +305,35 @@ func TestR_RAT_22_Heartbeat(t *testing.T) {
 	}
 }
 
+// What came in the chain before does not count.
+func TestHeartbeatCountsTheOpenChain(t *testing.T) {
+	c := newTalk(t)
+	c.rounds(1)
+	late := c.burst(&c.alice, HeartbeatAfter)
+	for _, m := range late[:HeartbeatAfter-1] {
+		c.open(&c.bob, m)
+	}
+	c.seal(&c.bob, "answer, lost")
+	answer := c.seal(&c.bob, "answer")
+	for range HeartbeatAfter - 1 {
+		late = append(late, c.seal(&c.alice, "one more"))
+	}
+	for _, m := range late[HeartbeatAfter-1:] {
+		if c.bob.HeartbeatDue() {
+			t.Fatal("due too early")
+		}
+		c.open(&c.bob, m)
+	}
+	if !c.bob.HeartbeatDue() {
+		t.Error("not due")
+	}
+	c.open(&c.alice, answer)
+	c.pass(&c.alice, &c.bob, "new chain")
+	if c.bob.HeartbeatDue() {
+		t.Error("due for messages of a closed chain")
+	}
+}
+
 // A message sent back to its sender is nobody's.
 func TestReflection(t *testing.T) {
 	c := newTalk(t)
@@ -311,6 +341,50 @@ func TestReflection(t *testing.T) {
 	c.rounds(2)
 	c.refuse(c.alice, c.seal(&c.alice, "later"), ErrUnknownChain)
 	c.refuse(c.bob, c.seal(&c.bob, "later"), ErrUnknownChain)
+}
+
+// Two successors of one state do not write to each other's memory, whatever
+// room the slices of the state before have left.
+func TestForksDoNotMeet(t *testing.T) {
+	fork := func(c *talk, base State, a, b []byte) {
+		t.Helper()
+		first, second := base, base
+		c.open(&first, a)
+		want := first.AppendRecord(nil)
+		c.now = c.now.Add(time.Second)
+		c.open(&second, b)
+		if !bytes.Equal(first.AppendRecord(nil), want) {
+			t.Error("a step from the same state has changed this one")
+		}
+	}
+	// Skipped keys: expiry has left room behind them.
+	c := newTalk(t)
+	all := c.burst(&c.alice, 40)
+	c.open(&c.bob, all[10])
+	c.now = c.now.Add(SkippedLife)
+	c.open(&c.bob, all[20])
+	c.now = c.now.Add(time.Second)
+	base, changed := c.bob.Expire(c.now)
+	if !changed || cap(base.current.skipped) == len(base.current.skipped) {
+		t.Fatal("no room to meet in")
+	}
+	fork(c, base, all[22], all[30])
+
+	// Owed seeds: three of them leave room for one more.
+	c = newTalk(t)
+	var late [][]byte
+	for range 4 {
+		late = append(late, c.burst(&c.alice, 1)...)
+		c.pass(&c.alice, &c.bob, "ping")
+		c.pass(&c.bob, &c.alice, "pong")
+	}
+	late = append(late, c.burst(&c.alice, 1)...)
+	c.pass(&c.alice, &c.bob, "ping")
+	for _, m := range late[:2] {
+		c.open(&c.bob, m)
+	}
+	c.bob.owed = append(make([][32]byte, 0, 8), c.bob.owed...)
+	fork(c, c.bob, late[2], late[3])
 }
 
 // Two states of one session share what is immutable: both can be used at once.

@@ -16,7 +16,9 @@ type bobsStore struct {
 }
 
 // receive does what a client does with a first message in one transaction.
-func (b *bobsStore) receive(initial []byte) (Accepted, error) {
+// opens stands for the ratchet message beside it: does it open under the
+// secret? If not, the transaction leaves no trace.
+func (b *bobsStore) receive(initial []byte, opens bool) (Accepted, error) {
 	keys := b.w.keys
 	if b.used {
 		keys.OneTime = nil // erased when first used
@@ -32,6 +34,9 @@ func (b *bobsStore) receive(initial []byte) (Accepted, error) {
 	if err != nil {
 		return Accepted{}, err
 	}
+	if !opens {
+		return a, errors.New("the ratchet message does not open")
+	}
 	b.used = true
 	if a.Strength.Reusable() {
 		err = b.replay.Add(a.ID, i.KEMID)
@@ -44,10 +49,14 @@ func TestR_X3D_10_Replays(t *testing.T) {
 		w := newWorld(t, s)
 		store := bobsStore{w: w}
 		first := w.initiate(t).Initial
-		if _, err := store.receive(first); err != nil {
+		// Delivered with a message that does not open, it is not used up.
+		if _, err := store.receive(first, false); err == nil || errors.Is(err, want) {
 			t.Fatal(s, err)
 		}
-		if _, err := store.receive(first); !errors.Is(err, want) {
+		if _, err := store.receive(first, true); err != nil {
+			t.Fatal(s, err)
+		}
+		if _, err := store.receive(first, true); !errors.Is(err, want) {
 			t.Errorf("%v: replay gives %v, want %v", s, err, want)
 		}
 		// A restart in between changes nothing.
@@ -56,14 +65,14 @@ func TestR_X3D_10_Replays(t *testing.T) {
 			t.Fatal(err)
 		}
 		store.replay = table
-		if _, err := store.receive(first); !errors.Is(err, want) {
+		if _, err := store.receive(first, true); !errors.Is(err, want) {
 			t.Errorf("%v: replay after a restart gives %v, want %v", s, err, want)
 		}
 		// The same message claiming a one-time key passes neither.
 		i, _ := ParseInitial(first)
 		if s == LastResort {
 			i.KEMKind = KEMOneTime
-			if _, err := store.receive(i.encode()); !errors.Is(err, ErrKeys) {
+			if _, err := store.receive(i.encode(), true); !errors.Is(err, ErrKeys) {
 				t.Errorf("%v relabelled: %v", s, err)
 			}
 		}
@@ -73,7 +82,7 @@ func TestR_X3D_10_Replays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := store.receive(again.Initial); err != nil {
+			if _, err := store.receive(again.Initial, true); err != nil {
 				t.Errorf("a second session: %v", err)
 			}
 		}

@@ -9,9 +9,11 @@
 // of the first message is.
 //
 // Not its concern: sessions, storage, time, and who the peer is. The parties'
-// keys and addresses come from verified device lists. The caller consumes
-// one-time keys, and records the SessionID when Strength.Reusable, in the
-// transaction that stores the session.
+// keys and addresses come from verified device lists. Once the first ratchet
+// message has opened, and not before, the caller consumes the one-time keys and
+// records the SessionID when Strength.Reusable, in the transaction that stores
+// the session: a first message is worth nothing until then, and recording it
+// early would let whoever carries it use it up.
 package x3dh
 
 import (

@@ -259,6 +259,7 @@ func TestR_IDN_12_Limits(t *testing.T) {
 	}
 	full.Devices = many[:MaxDevices]
 	e, _ := p.sign(t, full)
+	t.Logf("the largest list takes %d bytes", len(e))
 	if len(e) > MaxEntry {
 		t.Errorf("the largest list takes %d bytes", len(e))
 	}

@@ -165,6 +165,28 @@ func TestR_IDN_08_ProofsInExtensions(t *testing.T) {
 	if _, err := Extend(lists[1], p.force(toWire(&n))); !errors.Is(err, ErrProof) {
 		t.Errorf("new device: %v", err)
 	}
+	// An old device with other keys under its old proof.
+	for name, change := range map[string]func(*Device){
+		"DH key":      func(d *Device) { d.DH = p.device(9, "").DH },
+		"signing key": func(d *Device) { d.Sign = p.device(9, "").Sign },
+	} {
+		n = lists[1].Next(start.Add(2 * time.Hour))
+		change(&n.Devices[1])
+		if _, err := Extend(lists[1], p.force(toWire(&n))); !errors.Is(err, ErrProof) {
+			t.Errorf("another %s: %v", name, err)
+		}
+	}
+	// Another account, or the same at another address, takes over the rows.
+	for name, q := range map[string]*person{
+		"account": newPerson(t, "alice@example.org", 51),
+		"address": newPerson(t, "alice@example.com", 50),
+	} {
+		n = lists[1].Next(start.Add(2 * time.Hour))
+		n.Account, n.Address = q.key(), q.addr
+		if _, err := Extend(lists[1], q.force(toWire(&n))); !errors.Is(err, ErrProof) {
+			t.Errorf("rows under another %s: %v", name, err)
+		}
+	}
 	n = lists[1].Next(start.Add(2 * time.Hour))
 	n.Devices[1].Proof = slices.Clone(n.Devices[1].Proof)
 	n.Devices[1].Proof[10] ^= 1

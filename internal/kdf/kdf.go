@@ -7,12 +7,10 @@
 package kdf
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding"
 	"encoding/binary"
-	"hash"
 )
 
 // Size is the length in bytes of every key and output.
@@ -114,9 +112,6 @@ func outer(key *[Size]byte, inner *[Size]byte) [Size]byte {
 	copy(b[block:], inner[:])
 	return sha256.Sum256(b[:])
 }
-
-// New returns a streaming HMAC-SHA-256 for long messages.
-func New(key *[Size]byte) hash.Hash { return hmac.New(sha256.New, key[:]) }
 
 // Equal compares two tags in constant time.
 func Equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }

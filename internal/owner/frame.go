@@ -63,13 +63,14 @@ const (
 	codeCanceled = 6
 )
 
-// errFrame: the other side does not speak this protocol.
-var errFrame = errors.New("owner: not a frame of the local protocol")
+// ErrFrame: the other side does not speak this protocol. Its connection ends, so
+// callers see ErrOwnerGone instead.
+var ErrFrame = errors.New("owner: not a frame of the local protocol")
 
 func parseHello(b []byte) (hello, error) {
 	var h hello
 	if codec.Unmarshal(b, maxHello, &h) != nil || len(h.Secret) > MaxSecret {
-		return hello{}, errFrame
+		return hello{}, ErrFrame
 	}
 	return h, nil
 }
@@ -78,7 +79,7 @@ func parseRequest(b []byte) (request, error) {
 	// R-OWN-04
 	var r request
 	if codec.Unmarshal(b, MaxFrame, &r) != nil {
-		return request{}, errFrame
+		return request{}, ErrFrame
 	}
 	ok := len(r.Method) <= MaxMethod && len(r.Body) <= MaxBody && utf8.ValidString(r.Method)
 	switch r.Ask {
@@ -90,7 +91,7 @@ func parseRequest(b []byte) (request, error) {
 		ok = false
 	}
 	if !ok {
-		return request{}, errFrame
+		return request{}, ErrFrame
 	}
 	return r, nil
 }
@@ -99,7 +100,7 @@ func parseAnswer(b []byte) (answer, error) {
 	// R-OWN-04
 	var a answer
 	if codec.Unmarshal(b, MaxFrame, &a) != nil || len(a.Body) > MaxBody || !a.Last && a.Code != codeOK {
-		return answer{}, errFrame
+		return answer{}, ErrFrame
 	}
 	return a, nil
 }
@@ -127,7 +128,7 @@ func readFrame(r io.Reader, limit int, started func()) ([]byte, error) {
 	}
 	n := int64(binary.BigEndian.Uint32(head[:]))
 	if n == 0 || n > int64(limit) {
-		return nil, errFrame
+		return nil, ErrFrame
 	}
 	b := make([]byte, 0, min(n, chunk))
 	for int64(len(b)) < n {
@@ -153,7 +154,7 @@ func unexpected(err error) error {
 func parseWelcome(b []byte) (welcome, error) {
 	var w welcome
 	if codec.Unmarshal(b, maxHello, &w) != nil || w.PID > 1<<31 {
-		return welcome{}, errFrame
+		return welcome{}, ErrFrame
 	}
 	return w, nil
 }

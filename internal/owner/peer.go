@@ -97,7 +97,7 @@ func greet(ctx context.Context, dir string, secret []byte) (_ *net.UnixConn, _ *
 	case codeVersion:
 		return nil, nil, 0, ErrVersion
 	default:
-		return nil, nil, 0, errFrame
+		return nil, nil, 0, ErrFrame
 	}
 }
 

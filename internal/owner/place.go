@@ -130,7 +130,7 @@ func recorded(dir string) (string, error) {
 	}
 	s := string(b)
 	if len(s) > maxSocketPath || !filepath.IsAbs(s) || filepath.Base(s) != socketName || strings.ContainsRune(s, 0) {
-		return "", errFrame
+		return "", ErrFrame
 	}
 	return s, nil
 }

@@ -237,6 +237,12 @@ func TestR_OWN_01_NotAnswering(t *testing.T) {
 		t.Fatal("no owner")
 	}
 	c.Process.Signal(syscall.SIGSTOP)
+	var ws syscall.WaitStatus
+	for !ws.Stopped() {
+		if _, err := syscall.Wait4(c.Process.Pid, &ws, syscall.WUNTRACED, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ctx, cancel = context.WithTimeout(t.Context(), minWait*30)
 	defer cancel()
 	if _, err := Acquire(ctx, dir); !errors.Is(err, ErrNotAnswering) {

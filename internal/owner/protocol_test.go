@@ -1,3 +1,5 @@
+//go:build unix
+
 package owner
 
 import (
@@ -431,6 +433,47 @@ func TestR_OWN_05_LongPath(t *testing.T) {
 	attached(t, dir)
 	r.Close()
 	onlyLock(t, dir)
+}
+
+// R-OWN-05: a record that is out of date, as a killed owner leaves it when its
+// home is then moved to a shorter name, and what it had bound elsewhere.
+func TestR_OWN_05_OldRecord(t *testing.T) {
+	dir, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "pawl-old")
+	os.Mkdir(elsewhere, 0o700)
+	old := filepath.Join(elsewhere, socketName)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: old, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	os.WriteFile(filepath.Join(dir, placeName), []byte(old), 0o600)
+	r, err := Acquire(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.(*Owner).Serve(&echo{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(elsewhere); err == nil {
+		t.Error("the old directory is left")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	p, err := Acquire(ctx, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	// A record that is no path is no place to connect to.
+	for _, bad := range []string{"", "sock", "relative/sock", "/tmp/\x00/sock", "/tmp/other", strings.Repeat("/long", 40) + "/sock"} {
+		os.WriteFile(filepath.Join(dir, placeName), []byte(bad), 0o600)
+		if got, err := locate(dir); err == nil {
+			t.Errorf("%q leads to %q", bad, got)
+		}
+	}
+	os.Remove(filepath.Join(dir, placeName))
 }
 
 // Nothing but a socket is removed from the socket's place, and no link is

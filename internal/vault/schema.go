@@ -2,6 +2,8 @@ package vault
 
 import (
 	"database/sql/driver"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -44,7 +46,7 @@ type sealed struct {
 	page, reseal            string
 }
 
-// schema is the object that a name in the database stands for, and its SQL.
+// newSealed returns the SQL of a table whose name is valid.
 func newSealed(t Table) *sealed {
 	n := "t_" + t.Name
 	s := &sealed{name: t.Name}
@@ -138,11 +140,11 @@ func createTables(c *connection, declared map[string]*sealed, have []Table) erro
 	for _, t := range have {
 		there[t.Name] = true
 	}
-	for name, s := range declared {
+	for _, name := range slices.Sorted(maps.Keys(declared)) {
 		if there[name] {
 			continue
 		}
-		for _, sql := range s.create {
+		for _, sql := range declared[name].create {
 			if _, err := c.exec(sql); err != nil {
 				return classify("creating a table", err)
 			}
