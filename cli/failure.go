@@ -130,6 +130,7 @@ func describe(ctx context.Context, err error) (errorObject, int) {
 		err = errInterrupted
 	}
 	o := errorObject{header: head("error"), Code: "unexpected", Message: tidy(err.Error())}
+	o.Hint = "run it again with --verbose to see more"
 	exit := exitUnexpected
 	for _, c := range classes() {
 		if errors.Is(err, c.is) {

@@ -84,7 +84,7 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 		return err
 	}
 	return a.with(ctx, func(api client.API) error {
-		address, err := api.Resolve(ctx, to)
+		address, err := a.resolve(ctx, api, to)
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func withoutLineEnd(s string) string {
 // sendLines sends every line of standard input as it comes. Lines that cannot
 // leave now stay queued and count as partly done only when others got through.
 func (a *app) sendLines(ctx context.Context, api client.API, to string, o client.SendOptions) error {
-	address, err := api.Resolve(ctx, to)
+	address, err := a.resolve(ctx, api, to)
 	if err != nil {
 		return err
 	}
