@@ -89,7 +89,7 @@ func (p Pair) opened(s *Session, o ratchet.Opened, now time.Time) Opened {
 		return out
 	}
 	next := *s
-	next.State, next.LastUsed = o.Next, now
+	next.State, next.Heard, next.LastUsed = o.Next, now, now
 	next.Answered, next.Initial = true, nil
 	out.Change.Write = []*Session{&next}
 	if o.SkippedChanged {
@@ -148,7 +148,7 @@ func (p Pair) accept(id ID, initial, message []byte, now time.Time, respond Resp
 		return Opened{}, err
 	}
 	s := &Session{
-		ID: id, Answered: true, AD: acc.AD, Strength: acc.Strength, Started: now, LastUsed: now,
+		ID: id, Answered: true, AD: acc.AD, Strength: acc.Strength, Started: now, Heard: now, LastUsed: now,
 	}
 	o, err := ratchet.Respond(&acc.Secret, acc.RatchetKey).Open(message, s.AD[:], now)
 	if err != nil {
