@@ -26,14 +26,19 @@ func bubble(t *testing.T, test func(t *testing.T, w *world, p *pipes), adjust ..
 	})
 }
 
+// pass lets time go by in a bubble until all has happened that happens by then.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 // R-REL-22: a connection on which nobody talks stays, because both sides ping.
 func TestR_REL_22_IdleStays(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world, p *pipes) {
 		alice, bob := w.person("alice"), w.person("bob")
 		a, b := alice.connect(), bob.connect()
 		receive(t, b, -1)
-		time.Sleep(24 * time.Hour)
-		synctest.Wait()
+		pass(24 * time.Hour)
 		if a.Err() != nil || b.Err() != nil {
 			t.Fatalf("after a day: %v, %v", a.Err(), b.Err())
 		}
@@ -58,8 +63,7 @@ func TestR_REL_22_DeadPeer(t *testing.T) {
 		if !errors.Is(b.Err(), relayclient.ErrUnreachable) {
 			t.Errorf("the connection ended with %v", b.Err())
 		}
-		time.Sleep(3 * time.Minute) // the server has noticed too, or stopping would take it long
-		synctest.Wait()
+		pass(3 * time.Minute) // the server has noticed too, or stopping would take it long
 		send(t, alice.connect(), to(bob, "kept"))
 		if got := bodies(receive(t, bob.connect(), -1)); len(got) != 1 {
 			t.Errorf("%q came", got)
@@ -212,8 +216,7 @@ func TestR_REL_23_SlowReader(t *testing.T) {
 		}
 		c := w.raw()
 		c.logIn(w, bob) // and never reads again
-		time.Sleep(5 * time.Minute)
-		synctest.Wait()
+		pass(5 * time.Minute)
 		if n := len(receive(t, bob.connect(), -1)); n != 4 {
 			t.Errorf("%d messages came", n)
 		}

@@ -7,10 +7,13 @@ import (
 
 // mailboxEnd returns the Seq of the newest message that the device is going to
 // be delivered on this connection, so that it knows when it has caught up with
-// everything accepted before it asked (R-REL-40).
+// everything accepted before it asked (R-REL-29).
 func (c *conn) mailboxEnd(body []byte) ([]byte, error) {
 	if len(body) != 0 {
 		return nil, relay.ErrMalformed
+	}
+	if err := c.s.limits.lookup.take(c.dev.User, 1, c.s.now()); err != nil {
+		return nil, err
 	}
 	end := Seq(c.delivered.Load())
 	for after, more := end, true; more; {

@@ -124,3 +124,29 @@ func TestR_REL_19_Window(t *testing.T) {
 		t.Fatalf("%d messages came after two acknowledgements", len(batch.Messages))
 	}
 }
+
+// R-REL-29: the end of the mailbox lies behind everything accepted before.
+func TestR_REL_29_MailboxEnd(t *testing.T) {
+	w := serve(t)
+	alice, bob := w.person("alice"), w.person("bob")
+	a, b := alice.connect(), bob.connect()
+	receive(t, b, -1)
+	if end, err := b.MailboxEnd(t.Context()); err != nil || end != 0 {
+		t.Errorf("the end of an empty mailbox is %d, %v", end, err)
+	}
+	for i := range 5 {
+		send(t, a, to(bob, fmt.Sprint(i)))
+	}
+	end, err := b.MailboxEnd(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := receive(t, b, 5)
+	if got[4].Seq != end {
+		t.Errorf("the end is %d, the last message has %d", end, got[4].Seq)
+	}
+	// Acknowledged, it is still where this connection has caught up.
+	if again, err := b.MailboxEnd(t.Context()); err != nil || again != end {
+		t.Errorf("the end moved from %d to %d, %v", end, again, err)
+	}
+}

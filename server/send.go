@@ -19,6 +19,7 @@ func (c *conn) send(body []byte) error {
 	if err != nil {
 		return err
 	}
+	// Sizes and rates are held before anything is looked up (R-REL-17).
 	if req.TooLarge() {
 		return relay.Refuse(relay.TooLarge)
 	}

@@ -16,7 +16,7 @@ func kinds() []Message {
 	return []Message{
 		&RegisterRequest{}, &RegisterResult{}, &RegisterResponse{}, &Hello{}, &LoginRequest{}, &LoginResult{},
 		&AccountRequest{}, &AccountResult{}, &PutDeviceListRequest{}, &PutPrekeysRequest{}, &PrekeyStatus{},
-		&TakeBundleRequest{}, &TakeBundleResult{}, &SendRequest{}, &AckRequest{}, &Deliver{},
+		&TakeBundleRequest{}, &TakeBundleResult{}, &SendRequest{}, &AckRequest{}, &Deliver{}, &MailboxEndResult{},
 	}
 }
 
@@ -39,6 +39,7 @@ func examples() []Message {
 		&SendRequest{To: "bob", ListVersion: 1, TTL: 60, Messages: []Outgoing{{Device: 7, Body: []byte{1}}}},
 		&AckRequest{Seqs: []uint64{1, 2}},
 		&Deliver{Messages: []Delivery{{Seq: 1, At: 1, Body: []byte{1}}}, Empty: true},
+		&MailboxEndResult{Seq: 9},
 	}
 }
 

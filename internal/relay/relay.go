@@ -42,7 +42,7 @@ const (
 	OpDeliver       Op = 10 // server: messages from the mailbox
 	OpPing          Op = 11 // either side; the other answers with Pong
 	OpPong          Op = 12
-	OpMailboxEnd    Op = 13
+	OpMailboxEnd    Op = 13 // where the device has caught up
 )
 
 // Close codes of the WebSocket beside those of RFC 6455 (R-REL-20, R-REL-24).

@@ -64,6 +64,7 @@ func TestR_SES_11_Record(t *testing.T) {
 		"rank 0":               {answered, func(r *record) { r.Rank = 0 }},
 		"rank":                 {answered, func(r *record) { r.Rank = 1 << 63 }},
 		"started":              {answered, func(r *record) { r.Started = 1 << 63 }},
+		"heard":                {answered, func(r *record) { r.Heard = 1 << 63 }},
 		"last used":            {answered, func(r *record) { r.LastUsed = 1 << 63 }},
 		"strength 0":           {answered, func(r *record) { r.Strength = 0 }},
 		"strength 5":           {answered, func(r *record) { r.Strength = 5 }},

@@ -329,6 +329,23 @@ func TestR_SES_06_UnansweredEnds(t *testing.T) {
 	if next.Active() != nil || len(ch.Erase) != 1 || len(bye)+len(ch.Farewells) != 0 {
 		t.Error("not ended, or with a farewell that nobody can open")
 	}
+	// One that was answered once and no more ends as well, though in use, and
+	// discloses what was received.
+	s = newStage(t, 8)
+	s.talk(s.a)
+	s.talk(s.b)
+	for range 30 {
+		s.write(s.a)
+		if next, _, _ := s.a.pair.Tick(s.now); next.Active() == nil {
+			t.Fatal("ended too early")
+		}
+		s.now = s.now.Add(UnansweredFor / 30)
+	}
+	s.write(s.a)
+	next, ch, bye = s.a.pair.Tick(s.now)
+	if next.Active() != nil || len(ch.Erase) != 1 || len(bye) != 1 {
+		t.Error("a session without a peer goes on for ever")
+	}
 }
 
 func TestR_SES_07_IdleFarewell(t *testing.T) {
@@ -440,6 +457,20 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 		s.talk(s.b)
 	}
 	s.active(s.a, first, "followed to the smaller id")
+
+	// Of two own starts the answer to the newer one counts at once, the late
+	// answer to the older one does not.
+	s = newStage(t, 13)
+	older := s.begins(s.a)
+	s.talk(s.a)
+	answer := s.write(s.b)
+	s.now = s.now.Add(time.Second)
+	newest := s.begins(s.a)
+	s.read(s.a, answer)
+	if older == newest {
+		t.Fatal("one id for two starts")
+	}
+	s.active(s.a, newest, "an answer to the older start")
 
 	// A message on the active session begins the count anew.
 	s = newStage(t, 14)

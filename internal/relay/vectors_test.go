@@ -1,0 +1,132 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/vectorfile"
+)
+
+// TestVectors writes down every object of the protocol, the bytes a login signs
+// and the forms that are refused.
+func TestVectors(t *testing.T) {
+	object := vectorfile.Object
+	names := []string{
+		"relay-register", "relay-time", "relay-register-answer", "relay-hello", "relay-login", "relay-time",
+		"relay-account", "relay-account-page", "relay-entry", "relay-upload", "relay-prekey-status",
+		"relay-take", "relay-bundle", "relay-send", "relay-ack", "relay-deliver", "relay-mailbox-end",
+	}
+	var vectors []vectorfile.Vector
+	done := map[string]bool{}
+	for i, m := range examples() {
+		if done[names[i]] {
+			continue
+		}
+		done[names[i]] = true
+		vectors = append(vectors, vectorfile.Positive(names[i][len("relay-"):], vectorfile.Fields{"object": object(names[i], codec.Marshal(m))}))
+	}
+
+	var serverNonce, clientNonce [NonceSize]byte
+	copy(serverNonce[:], bytes.Repeat([]byte{1}, NonceSize))
+	copy(clientNonce[:], bytes.Repeat([]byte{2}, NonceSize))
+	seed := bytes.Repeat([]byte{3}, ed25519.SeedSize)
+	device := ed25519.NewKeyFromSeed(seed)
+	message := LoginMessage("example.org", &serverNonce, &clientNonce, "alice", 7)
+	login := LoginRequest{User: "alice", Device: 7, Nonce: clientNonce, Signature: ed25519.Sign(device, message)}
+	elsewhere := LoginMessage("example.com", &serverNonce, &clientNonce, "alice", 7)
+	if ed25519.Verify(device.Public().(ed25519.PublicKey), elsewhere, login.Signature) {
+		t.Error("a login verifies for another server")
+	}
+	hx := hex.EncodeToString
+	public := hx(device.Public().(ed25519.PublicKey))
+	body := codec.Marshal(&login)
+	vectors = append(vectors,
+		vectorfile.Positive("a login", vectorfile.Fields{
+			"host": "example.org", "server_nonce": hx(serverNonce[:]), "sign_seed": hx(seed), "sign_public": public,
+			"message": object("relay-login-message", message), "login": object("relay-login", body),
+			"frame": object("relay-frame", AppendFrame(nil, Frame{ID: 1, Kind: uint64(OpLogin), Body: body})),
+		}),
+		vectorfile.Positive("an answer that refuses", vectorfile.Fields{
+			"frame": object("relay-frame", AppendFrame(nil, Frame{ID: 300, Kind: uint64(RateLimited), Body: (&Error{RetryAfter: 90 * time.Second}).Body()})),
+			"body":  object("relay-refusal", (&Error{RetryAfter: 90 * time.Second}).Body()),
+		}),
+		vectorfile.Positive("an answer that says stale", vectorfile.Fields{
+			"frame": object("relay-frame", AppendFrame(nil, Frame{ID: 301, Kind: uint64(Stale), Body: (&Error{Version: 2}).Body()})),
+			"body":  object("relay-refusal", (&Error{Version: 2}).Body()),
+		}),
+		vectorfile.Positive("a packet of a ping and a pong", vectorfile.Fields{
+			"packet": hx(AppendFrame(AppendFrame(nil, Frame{Kind: uint64(OpPing)}), Frame{Kind: uint64(OpPong)})),
+		}),
+	)
+
+	tokenHash := TokenHash("AAAAAAAAAAAAAAAAAAAAAA")
+	vectors = append(vectors, vectorfile.Positive("an invite", vectorfile.Fields{
+		"link":       Invite{Host: "example.org:443", Token: "AAAAAAAAAAAAAAAAAAAAAA", Pin: bytes.Repeat([]byte{0xff}, PinSize)}.String(),
+		"host":       "example.org:443",
+		"pin":        hx(bytes.Repeat([]byte{0xff}, PinSize)),
+		"token_hash": hx(tokenHash[:]),
+	}))
+
+	refused := func(name, reason string, f vectorfile.Fields) {
+		vectors = append(vectors, vectorfile.Negative(name, reason, f))
+	}
+	for _, c := range []struct {
+		name  string
+		frame []byte
+	}{
+		{"a frame with a long head", []byte{0x83, 0x18, 0x01, 0x06, 0x40}},
+		{"a frame of four items", []byte{0x84, 0x01, 0x06, 0x40, 0x40}},
+		{"a frame of indefinite length", []byte{0x9f, 0x01, 0x06, 0x40, 0xff}},
+		{"a frame whose body is text", []byte{0x83, 0x01, 0x06, 0x60}},
+		{"a frame whose body is cut", []byte{0x83, 0x01, 0x06, 0x42, 0x00}},
+	} {
+		if _, _, err := CutFrame(c.frame); !errors.Is(err, ErrFrame) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		refused(c.name, "relay.ErrFrame", vectorfile.Fields{"frame": map[string]any{
+			"cddl": "relay-frame", "encoded": hx(c.frame), "cddl_refuses": true,
+		}})
+	}
+	good := SendRequest{To: "bob", Messages: []Outgoing{{Device: 7, Body: []byte{1}}}}
+	twice := good
+	twice.Messages = append(twice.Messages, good.Messages[0])
+	long := good
+	long.TTL = int64(MaxTTL/time.Second) + 1
+	none := SendRequest{To: "bob", Messages: []Outgoing{}}
+	unsorted := append([]byte{0xa2, 0x04}, good.Encode()[1+1+4+1:]...)
+	unsorted = append(unsorted, 0x01, 0x63, 'b', 'o', 'b')
+	for _, c := range []struct {
+		name string
+		body []byte
+		cddl bool // whether the shape alone rules it out
+	}{
+		{"a send to one device twice", twice.Encode(), false},
+		{"a send that lives too long", long.Encode(), true},
+		{"a send of nothing", none.Encode(), true},
+		{"a send with its keys out of order", unsorted, true},
+		{"a send with a byte more", append(good.Encode(), 0), true},
+	} {
+		if _, err := DecodeSend(c.body); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		o := map[string]any{"cddl": "relay-send", "encoded": hx(c.body)}
+		if c.cddl {
+			o["cddl_refuses"] = true
+		}
+		refused(c.name, "relay.ErrMalformed", vectorfile.Fields{"object": o})
+	}
+	for name, link := range map[string]string{
+		"an invite with a cut pin": "pawl://example.org/invite/AAAAAAAAAAAAAAAAAAAAAA?pin=AAAA",
+	} {
+		if _, err := ParseInvite(link); !errors.Is(err, ErrInvite) {
+			t.Errorf("%s: %v", name, err)
+		}
+		refused(name, "relay.ErrInvite", vectorfile.Fields{"link": link})
+	}
+	vectorfile.Check(t, "../../spec/vectors/relay.json", "relay", vectors)
+}
