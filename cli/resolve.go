@@ -13,6 +13,9 @@ import (
 // resolve finds the address that a RECIPIENT means. When it could be several
 // people it asks on a terminal; else the error lists them.
 func (a *app) resolve(ctx context.Context, api client.API, word string) (string, error) {
+	if strings.TrimSpace(word) == "" {
+		return "", usagef("is a variable of the shell empty?", "the RECIPIENT is empty")
+	}
 	address, err := api.Resolve(ctx, word)
 	var ambiguous *client.AmbiguousError
 	if !errors.As(err, &ambiguous) || a.out.json || !a.env.StdinTerminal() || !a.env.StderrTerminal() {

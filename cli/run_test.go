@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -508,5 +509,36 @@ func TestR_CLI_02_Ambiguous(t *testing.T) {
 	x.asked, x.answers = nil, []string{"1"}
 	if code := x.run("--json", "send", "carol", "hi"); code != 2 || len(x.asked) > 0 {
 		t.Errorf("--json: exit %d, asked %q", code, x.asked)
+	}
+}
+
+// Every error that package client exports has a class of its own.
+func TestR_CLI_02_NoErrorIsForgotten(t *testing.T) {
+	files, err := filepath.Glob("../client/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal("package client was not found")
+	}
+	internal := map[string]bool{ // of the demonstration's judges; they never reach a command
+		"no key in this home opens the envelope":                         true,
+		"no disclosed MAC key in the recorded traffic fits that message": true,
+	}
+	known := map[string]bool{}
+	for _, err := range sentinels() {
+		known[err.Error()] = true
+	}
+	found := 0
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`\bErr[A-Z]\w*\s*=\s*errors\.New\("(.*)"\)`).FindAllStringSubmatch(string(source), -1) {
+			if found++; !known[m[1]] && !internal[m[1]] {
+				t.Errorf("%s: the error %q has no exit code", file, m[1])
+			}
+		}
+	}
+	if found < len(known) {
+		t.Errorf("only %d errors were found", found)
 	}
 }
