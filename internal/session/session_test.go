@@ -341,10 +341,21 @@ func TestR_SES_06_UnansweredEnds(t *testing.T) {
 		}
 		s.now = s.now.Add(UnansweredFor / 30)
 	}
-	s.write(s.a)
 	next, ch, bye = s.a.pair.Tick(s.now)
 	if next.Active() != nil || len(ch.Erase) != 1 || len(bye) != 1 {
 		t.Error("a session without a peer goes on for ever")
+	}
+	// One that is answered goes on.
+	s = newStage(t, 8)
+	for range 5 {
+		s.talk(s.a)
+		s.talk(s.b)
+		s.now = s.now.Add(UnansweredFor / 3)
+		for _, d := range s.devices {
+			if next, _, _ := d.pair.Tick(s.now); next.Active() == nil {
+				t.Fatal("a session in use ended")
+			}
+		}
 	}
 }
 
@@ -477,7 +488,7 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 	s.talk(s.a)
 	s.talk(s.b)
 	stay := s.begins(s.a)
-	held := s.write(s.b) // on the first session
+	held, again := s.write(s.b), s.write(s.b) // on the first session
 	s.talk(s.a)
 	for range 3 * FollowAfter {
 		s.talk(s.b)
@@ -490,6 +501,21 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 	s.talk(s.b)
 	if s.a.pair.Active().Elsewhere != 0 {
 		t.Error("the count goes on")
+	}
+
+	// So does one that begins a chain while the skipped keys of the oldest go.
+	for range ratchet.MaxChains + 1 {
+		s.write(s.b) // lost
+		s.talk(s.b)
+		s.talk(s.a)
+	}
+	s.read(s.a, again)
+	if s.a.pair.Active().Elsewhere != 1 {
+		t.Errorf("counts %d", s.a.pair.Active().Elsewhere)
+	}
+	s.talk(s.b)
+	if s.a.pair.Active().Elsewhere != 0 {
+		t.Error("a message that ratchets does not count as new")
 	}
 
 	// The peer began both: its last word counts at once, but not a late one.

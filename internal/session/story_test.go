@@ -384,6 +384,7 @@ func FuzzStory(f *testing.F) {
 		f.Add(b, r.IntN(2) == 0)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, atOnce bool) {
+		cryptotest.SetGlobalRandom(t, 1)
 		b = b[:min(len(b), 500)]
 		told := 0
 		w := newWorld(func(n int) int {
