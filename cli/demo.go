@@ -111,8 +111,7 @@ func (a *app) runDemo(ctx context.Context, yes bool, keep string) (err error) {
 			return s.failed
 		}
 		if paced && i+1 < len(steps) {
-			fmt.Fprint(a.env.Stderr, a.out.err().dim("   Enter: next step "))
-			if err := a.env.ReadKey(ctx); err != nil && ctx.Err() != nil {
+			if _, err := a.env.ReadLine(ctx, a.out.err().dim("   Enter: next step ")); err != nil && ctx.Err() != nil {
 				return ctx.Err()
 			}
 		}

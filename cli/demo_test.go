@@ -81,7 +81,7 @@ func TestR_CLI_12_Pace(t *testing.T) {
 		var out bytes.Buffer
 		env := demoEnv(t, &out)
 		waits := 0
-		env.ReadKey = func(context.Context) error { waits++; return nil }
+		env.ReadLine = func(context.Context, string) (string, error) { waits++; return "", nil }
 		if c.terminal {
 			env.StdinTerminal, env.StdoutTerminal = yes, yes
 		}

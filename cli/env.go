@@ -37,8 +37,9 @@ type Env struct {
 	// ReadSecret shows a prompt on the terminal and reads a line without
 	// echo. It returns ErrNoTerminal at once when there is none.
 	ReadSecret func(ctx context.Context, prompt string) ([]byte, error)
-	// ReadKey waits for one line on the terminal: the pace of the demonstration.
-	ReadKey func(ctx context.Context) error
+	// ReadLine shows a prompt on standard error and reads a line from the
+	// terminal on standard input.
+	ReadLine func(ctx context.Context, prompt string) (string, error)
 
 	Engine Engine
 }

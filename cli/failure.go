@@ -114,7 +114,7 @@ func tidy(message string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
 		switch part {
-		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli":
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist":
 			continue
 		}
 		if !slices.Contains(parts, part) {
@@ -130,12 +130,17 @@ func describe(ctx context.Context, err error) (errorObject, int) {
 		err = errInterrupted
 	}
 	o := errorObject{header: head("error"), Code: "unexpected", Message: tidy(err.Error())}
+	o.Hint = "run it again with --verbose to see more"
 	exit := exitUnexpected
 	for _, c := range classes() {
 		if errors.Is(err, c.is) {
 			o.Code, o.Retryable, o.Hint, exit = c.code, c.retryable, c.hint, c.exit
 			break
 		}
+	}
+	// What is invalid may be a name or a lifetime as well as a text.
+	if rest, ok := strings.CutPrefix(o.Message, client.ErrInvalidText.Error()+": "); ok && o.Code == "text_invalid" {
+		o.Code, o.Message, o.Hint = "usage", rest, ""
 	}
 	var ambiguous *client.AmbiguousError
 	if errors.As(err, &ambiguous) {

@@ -81,7 +81,7 @@ func TestLifetime(t *testing.T) {
 			t.Errorf("lifetime(%q) = %v, %v", in, got, err)
 		}
 	}
-	for _, in := range []string{"d", "-1d", "0d", "1.5d", "99999999d", "x", "500ms", "-2h", "d7"} {
+	for _, in := range []string{"d", "-1d", "0d", "1.5d", "99999999d", "x", "500ms", "-2h", "d7", "31d", "721h"} {
 		if got, err := lifetime(in); err == nil {
 			t.Errorf("lifetime(%q) = %v, want an error", in, got)
 		}

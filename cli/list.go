@@ -59,7 +59,7 @@ func (a *app) history() *cobra.Command {
 				return usagef("", "--limit takes a number of at least 1")
 			}
 			return a.with(ctx, func(api client.API) error {
-				peer, err := api.Resolve(ctx, args[0])
+				peer, err := a.resolve(ctx, api, args[0])
 				if err != nil {
 					return err
 				}

@@ -43,7 +43,7 @@ func System() *Env {
 			return columns
 		},
 		ReadSecret: readSecret,
-		ReadKey:    readKey,
+		ReadLine:   readLineFromTerminal,
 		Engine:     engine(),
 	}
 }
@@ -81,9 +81,10 @@ func readSecret(ctx context.Context, prompt string) ([]byte, error) {
 	return secret, err
 }
 
-func readKey(ctx context.Context) error {
-	_, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(os.Stdin).ReadString('\n') })
-	return err
+func readLineFromTerminal(ctx context.Context, prompt string) (string, error) {
+	os.Stderr.WriteString(prompt)
+	line, err := interruptible(ctx, func() (string, error) { return bufio.NewReader(os.Stdin).ReadString('\n') })
+	return withoutLineEnd(line), err
 }
 
 // interruptible gives up waiting for a read when ctx ends. The read itself

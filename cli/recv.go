@@ -13,6 +13,9 @@ import (
 // recvBatch is how many messages are printed between two acknowledgements.
 const recvBatch = 100
 
+// maxConsumer bounds the name of a consumer, in bytes.
+const maxConsumer = 64
+
 type recvFlags struct {
 	follow, offline bool
 	consumer        string
@@ -38,6 +41,9 @@ Several programs can each have every message: give each a name with --consumer.`
 		RunE: a.run(func(ctx context.Context, _ []string) error {
 			if f.limit < 0 {
 				return usagef("0 is no limit", "--limit cannot be negative")
+			}
+			if len(f.consumer) > maxConsumer || clean(f.consumer) != f.consumer {
+				return usagef("", "--consumer takes a name of at most %d bytes without control characters", maxConsumer)
 			}
 			if f.follow && f.offline {
 				return usagef("", "--follow and --offline exclude each other")

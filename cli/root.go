@@ -118,17 +118,14 @@ machine in a few seconds.`,
 		a.demo(), a.serve(), a.register(), a.status(), a.version(), a.man(),
 		a.exitCodes(),
 	)
-	root.SetHelpCommandGroupID(groupSetup)
 	root.SetCompletionCommandGroupID(groupSetup)
+	root.SetHelpCommand(a.helpCommand(root))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
-		switch c.Name() {
-		case "help":
-			c.Short = "explain a command"
-			c.Example = "  pawl help send\n  pawl help exit-codes"
-		case "completion":
+		if c.Name() == "completion" {
 			c.Short = "write the completion script of a shell"
+			a.noun(c)
 			c.Example = "  pawl completion bash > /etc/bash_completion.d/pawl\n  pawl completion zsh > \"${fpath[1]}/_pawl\"\n  pawl completion fish | source"
 		}
 	}
@@ -154,8 +151,27 @@ func (a *app) run(f func(ctx context.Context, args []string) error) func(*cobra.
 	}
 }
 
+func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "explain a command",
+		GroupID: groupSetup,
+		Example: "  pawl help send\n  pawl help exit-codes",
+		RunE: a.run(func(_ context.Context, args []string) error {
+			cmd, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return a.knownCommand(cmd, append(rest, args...))
+			}
+			return a.help(cmd)
+		}),
+	}
+}
+
 // help prints a command's help as data.
-func (a *app) help(cmd *cobra.Command) error { return cmd.Help() }
+func (a *app) help(cmd *cobra.Command) error {
+	cmd.InitDefaultHelpFlag()
+	return cmd.Help()
+}
 
 // knownCommand is the argument check of commands that only hold others.
 func (a *app) knownCommand(cmd *cobra.Command, args []string) error {
@@ -174,6 +190,7 @@ func (a *app) knownCommand(cmd *cobra.Command, args []string) error {
 func (a *app) noun(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 	cmd.Args = a.knownCommand
 	cmd.AddCommand(verbs...)
+	verbs = cmd.Commands()
 	cmd.RunE = a.run(func(context.Context, []string) error {
 		names := make([]string, len(verbs))
 		for i, v := range verbs {
@@ -191,7 +208,9 @@ func words(least, most int, what string) cobra.PositionalArgs {
 		switch {
 		case len(args) < least:
 			return usagef(hint, "%s needs %s", cmd.CommandPath(), what)
-		case most >= 0 && len(args) > most:
+		case most == 0 && len(args) > 0:
+			return usagef(hint, "%s takes no words, only flags", cmd.CommandPath())
+		case most > 0 && len(args) > most:
 			return usagef(hint, "%s takes no more than %s", cmd.CommandPath(), what)
 		}
 		return nil
@@ -299,9 +318,9 @@ const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
 
 {{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
 
-const usageTemplate = `Usage:{{if .Runnable}}
+const usageTemplate = `Usage:{{if and .Runnable (not .HasAvailableSubCommands)}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
-  {{.CommandPath}} COMMAND{{end}}{{if .HasExample}}
+  {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasExample}}
 
 Examples:
 {{.Example}}{{end}}{{if .HasAvailableSubCommands}}{{$cmds := .Commands}}{{if eq (len .Groups) 0}}
@@ -319,5 +338,5 @@ Everywhere:
 {{.InheritedFlags.FlagUsagesWrapped 80 | trimTrailingWhitespaces}}{{end}}{{if .HasHelpSubCommands}}
 
 More:{{range .Commands}}{{if .IsAdditionalHelpTopicCommand}}
-  {{rpad .CommandPath 17}} {{.Short}}{{end}}{{end}}{{end}}
+  {{.Root.Name}} help {{rpad .Name 13}} {{.Short}}{{end}}{{end}}{{end}}
 `

@@ -19,6 +19,9 @@ import (
 // above what a message may hold, so that the engine says what is too long.
 const maxText = 1 << 20
 
+// maxLifetime is the longest that a server keeps a message.
+const maxLifetime = 30 * 24 * time.Hour
+
 type sendFlags struct {
 	reply, subject, ttl, wait string
 	lines                     bool
@@ -84,7 +87,7 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 		return err
 	}
 	return a.with(ctx, func(api client.API) error {
-		address, err := api.Resolve(ctx, to)
+		address, err := a.resolve(ctx, api, to)
 		if err != nil {
 			return err
 		}
@@ -102,7 +105,10 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 // textOf is the text of the message: the words, or standard input (R-CLI-10).
 func (a *app) textOf(text []string) (string, error) {
 	if len(text) > 0 && !(len(text) == 1 && text[0] == "-") {
-		return strings.Join(text, " "), nil
+		if body := strings.Join(text, " "); body != "" {
+			return body, nil
+		}
+		return "", usagef("is a variable of the shell empty?", "there is no text to send: TEXT is empty")
 	}
 	if len(text) == 0 && a.env.StdinTerminal() {
 		return "", usagef("write it after the recipient, pipe it in, or say - to type it and end with ctrl-D", "there is no text to send")
@@ -131,7 +137,7 @@ func withoutLineEnd(s string) string {
 // sendLines sends every line of standard input as it comes. Lines that cannot
 // leave now stay queued and count as partly done only when others got through.
 func (a *app) sendLines(ctx context.Context, api client.API, to string, o client.SendOptions) error {
-	address, err := api.Resolve(ctx, to)
+	address, err := a.resolve(ctx, api, to)
 	if err != nil {
 		return err
 	}
@@ -274,8 +280,8 @@ func lifetime(s string) (time.Duration, error) {
 			d, err = time.Duration(whole)*length, bad
 		}
 	}
-	if err != nil || d < time.Second {
-		return 0, usagef("for example 90m, 12h, 7d or 2w", "--ttl takes a time of at least one second, not %q", clean(s))
+	if err != nil || d < time.Second || d > maxLifetime {
+		return 0, usagef("for example 90m, 12h, 7d or 2w", "--ttl takes a time from one second to 30 days, not %q", clean(s))
 	}
 	return d, nil
 }

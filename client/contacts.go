@@ -197,6 +197,9 @@ func (e *engine) resolve(ctx context.Context, word string) (address.Address, err
 	if word == "me" {
 		return e.self.address, nil
 	}
+	if word == "" { // would match whoever has no alias
+		return address.Address{}, ErrUnknownRecipient
+	}
 	if strings.Contains(word, "@") {
 		a, err := address.Parse(word)
 		if err != nil {

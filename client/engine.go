@@ -150,7 +150,8 @@ func (e *engine) view(ctx context.Context, fn func(*vault.Tx) error) error {
 func storeError(err error) error {
 	for _, m := range []struct{ from, to error }{
 		{vault.ErrDiskFull, ErrDiskFull}, {vault.ErrDamaged, ErrStoreDamaged}, {vault.ErrWrongKey, ErrWrongPassphrase},
-		{vault.ErrLocked, ErrLocked}, {vault.ErrAbsent, ErrNotRegistered}, {vault.ErrExists, ErrAlreadyHere},
+		{vault.ErrLocked, ErrLocked}, {vault.ErrPassphrase, ErrWrongPassphrase}, {vault.ErrKeyFile, ErrWrongPassphrase},
+		{vault.ErrFailed, ErrDiskFull}, {vault.ErrAbsent, ErrNotRegistered}, {vault.ErrExists, ErrAlreadyHere},
 	} {
 		if errors.Is(err, m.from) {
 			return &wrapped{m.to, err}

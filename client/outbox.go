@@ -347,7 +347,7 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 		if next, ch, err = pair.Begin(started, e.now()); err != nil {
 			return err
 		}
-		return storeChange(tx, k, ch)
+		return (&work{e: e, tx: tx}).write(k, ch)
 	})
 	if err == nil {
 		e.remember(map[peerKey]session.Pair{k: next})

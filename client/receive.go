@@ -202,7 +202,7 @@ func (w *work) change(k peerKey, next session.Pair, ch session.Change) {
 
 func (w *work) finish() error {
 	for k, ch := range w.changes {
-		if err := storeChange(w.tx, k, *ch); err != nil {
+		if err := w.write(k, *ch); err != nil {
 			return err
 		}
 		if w.pairs[k].HeartbeatDue() {
@@ -213,6 +213,19 @@ func (w *work) finish() error {
 					return err
 				}
 			}
+		}
+	}
+	return nil
+}
+
+// write writes a change and queues the farewells of sessions that gave way.
+func (w *work) write(k peerKey, ch session.Change) error {
+	if err := storeChange(w.tx, k, ch); err != nil {
+		return err
+	}
+	for _, f := range ch.Farewells {
+		if err := w.farewell(k, f.Message); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -21,7 +21,9 @@ type Farewell struct {
 	Message []byte
 }
 
-// erase wipes s with a farewell, if it ever received anything to disclose.
+// erase wipes s with a farewell, if it ever received anything to disclose. The
+// farewell makes public what s would still accept, so it exists only where s is
+// erased by the same change, and leaves after that is durable (R-SES-15).
 func (c *Change) erase(s *Session) {
 	c.Erase = append(c.Erase, s.ID)
 	if !s.Answered {

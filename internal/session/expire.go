@@ -2,9 +2,10 @@ package session
 
 import "time"
 
-// Tick applies the passing of time (R-SES-06, R-SES-07): sessions never
-// answered are dropped after UnansweredFor, idle ones are wiped with a
-// farewell, and skipped keys past their life are erased. The farewells may
+// Tick applies the passing of time (R-SES-06, R-SES-07): sessions on
+// which nothing was received for UnansweredFor and sessions idle for IdleFor are
+// wiped, with a farewell if anything was ever received, and skipped keys past
+// their life are erased. The farewells may
 // leave the device only after the next pair is durable; they are not in the
 // Change as well.
 //
@@ -26,9 +27,9 @@ func (p Pair) Tick(now time.Time) (Pair, Change, []Farewell) {
 			c.State = st
 			ch.Skipped = append(ch.Skipped, c.ID)
 		}
-		ahead := s.Started.After(now) || s.LastUsed.After(now)
+		ahead := s.Started.After(now) || s.Heard.After(now) || s.LastUsed.After(now)
 		if ahead {
-			c.Started, c.LastUsed = earlier(s.Started, now), earlier(s.LastUsed, now)
+			c.Started, c.Heard, c.LastUsed = earlier(s.Started, now), earlier(s.Heard, now), earlier(s.LastUsed, now)
 		}
 		if expired || ahead {
 			ch.Write = append(ch.Write, &c)
@@ -42,10 +43,10 @@ func (p Pair) Tick(now time.Time) (Pair, Change, []Farewell) {
 
 // over reports whether the session has come to its end.
 func (s *Session) over(now time.Time) bool {
-	if !s.Answered {
-		return now.Sub(s.Started) >= UnansweredFor
+	if now.Sub(s.Heard) >= UnansweredFor {
+		return true // the peer may have lost it
 	}
-	return now.Sub(s.LastUsed) >= IdleFor
+	return s.Answered && now.Sub(s.LastUsed) >= IdleFor
 }
 
 func earlier(a, b time.Time) time.Time {

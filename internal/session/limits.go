@@ -7,7 +7,8 @@ const (
 	// MaxArchived sessions are kept beside the active one for each pair of
 	// devices, for messages still under way.
 	MaxArchived = 10
-	// UnansweredFor is how long a session that never received anything lives.
+	// UnansweredFor is how long a session lives on which nothing is received,
+	// however much is sent.
 	UnansweredFor = 30 * 24 * time.Hour
 	// IdleFor is how long a session may rest before it is wiped with a
 	// farewell that discloses its MAC keys.

@@ -89,7 +89,7 @@ func (p Pair) opened(s *Session, o ratchet.Opened, now time.Time) Opened {
 		return out
 	}
 	next := *s
-	next.State, next.LastUsed = o.Next, now
+	next.State, next.Heard, next.LastUsed = o.Next, now, now
 	next.Answered, next.Initial = true, nil
 	out.Change.Write = []*Session{&next}
 	if o.SkippedChanged {
@@ -133,12 +133,16 @@ func (a *Session) yields(s *Session) bool {
 	return int(a.Elsewhere)+1 >= after
 }
 
+// yieldsToStart decides whether the active session a gives way to one that the
+// peer has just begun (R-SES-05). If a is this device's own start and not
+// answered yet, the starts have crossed and both sides prefer the smaller id;
+// otherwise the peer may not have a any more, and the new one is preferred.
+func (a *Session) yieldsToStart(id ID) bool {
+	return !a.Initiator || a.Answered || bytes.Compare(id[:], a.ID[:]) < 0
+}
+
 // accept begins a session that the peer started, and opens its first message
-// with it. Which of two sessions becomes active is decided by R-SES-05: if
-// this device's active session is one that it has started itself and that is
-// not answered yet, the starts have crossed and both sides prefer the smaller
-// session id; otherwise the peer may not have the older session any more, and
-// the new one is preferred.
+// with it.
 func (p Pair) accept(id ID, initial, message []byte, now time.Time, respond Responder) (Opened, error) {
 	if respond == nil {
 		return Opened{}, ErrUnopened
@@ -148,7 +152,7 @@ func (p Pair) accept(id ID, initial, message []byte, now time.Time, respond Resp
 		return Opened{}, err
 	}
 	s := &Session{
-		ID: id, Answered: true, AD: acc.AD, Strength: acc.Strength, Started: now, LastUsed: now,
+		ID: id, Answered: true, AD: acc.AD, Strength: acc.Strength, Started: now, Heard: now, LastUsed: now,
 	}
 	o, err := ratchet.Respond(&acc.Secret, acc.RatchetKey).Open(message, s.AD[:], now)
 	if err != nil {
@@ -159,8 +163,7 @@ func (p Pair) accept(id ID, initial, message []byte, now time.Time, respond Resp
 	}
 	s.State = o.Next
 	old := p.Active()
-	crossed := old != nil && old.Initiator && !old.Answered
-	wins := !crossed || bytes.Compare(s.ID[:], old.ID[:]) < 0
+	wins := old == nil || old.yieldsToStart(id)
 	out := Opened{
 		Plaintext: o.Plaintext, Session: s.ID, At: o.At, New: true, Strength: s.Strength,
 		Switched: wins && old != nil, Disclosed: o.Disclosed,

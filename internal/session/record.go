@@ -25,6 +25,7 @@ type record struct {
 	AD        []byte
 	Strength  uint64
 	Started   uint64 // milliseconds since 1970
+	Heard     uint64
 	LastUsed  uint64
 	Elsewhere uint64
 	Head      []byte // of the ratchet's record
@@ -40,7 +41,7 @@ func (s *Session) Head() []byte {
 	return codec.Marshal(record{
 		Version: recordVersion, ID: s.ID[:], Rank: uint64(s.Rank), Initiator: s.Initiator, Answered: s.Answered,
 		Initial: initial, AD: s.AD[:], Strength: uint64(s.Strength),
-		Started: uint64(s.Started.UnixMilli()), LastUsed: uint64(s.LastUsed.UnixMilli()),
+		Started: uint64(s.Started.UnixMilli()), Heard: uint64(s.Heard.UnixMilli()), LastUsed: uint64(s.LastUsed.UnixMilli()),
 		Elsewhere: uint64(s.Elsewhere), Head: s.State.AppendHead(nil),
 	})
 }
@@ -61,7 +62,8 @@ func Parse(head, skipped []byte) (*Session, error) {
 	}
 	s := &Session{
 		ID: ID(r.ID), Rank: int64(r.Rank), Initiator: r.Initiator, Answered: r.Answered, AD: [32]byte(r.AD),
-		Strength: x3dh.Strength(r.Strength), Started: time.UnixMilli(int64(r.Started)), LastUsed: time.UnixMilli(int64(r.LastUsed)),
+		Strength: x3dh.Strength(r.Strength), Started: time.UnixMilli(int64(r.Started)),
+		Heard: time.UnixMilli(int64(r.Heard)), LastUsed: time.UnixMilli(int64(r.LastUsed)),
 		Elsewhere: uint8(r.Elsewhere), State: state,
 	}
 	if len(r.Initial) > 0 {
@@ -74,7 +76,7 @@ func Parse(head, skipped []byte) (*Session, error) {
 // this package makes do.
 func (r *record) sound() bool {
 	if r.Version != recordVersion || len(r.ID) != len(ID{}) || len(r.AD) != 32 ||
-		r.Rank == 0 || r.Rank > math.MaxInt64 || r.Started > math.MaxInt64 || r.LastUsed > math.MaxInt64 ||
+		r.Rank == 0 || r.Rank > math.MaxInt64 || r.Started > math.MaxInt64 || r.Heard > math.MaxInt64 || r.LastUsed > math.MaxInt64 ||
 		r.Strength < uint64(x3dh.OneTime) || r.Strength > uint64(x3dh.LastResort) || r.Elsewhere >= 2*FollowAfter {
 		return false
 	}

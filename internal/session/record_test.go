@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"testing"
 
@@ -13,8 +14,7 @@ import (
 func stored(tb testing.TB) []*Session {
 	tb.Helper()
 	s := newStage(tb, 20)
-	unanswered := s.begins(s.a)
-	_ = unanswered
+	s.begins(s.a)
 	out := []*Session{s.a.pair.Active()}
 	s.talk(s.a)
 	s.talk(s.b)
@@ -64,6 +64,7 @@ func TestR_SES_11_Record(t *testing.T) {
 		"rank 0":               {answered, func(r *record) { r.Rank = 0 }},
 		"rank":                 {answered, func(r *record) { r.Rank = 1 << 63 }},
 		"started":              {answered, func(r *record) { r.Started = 1 << 63 }},
+		"heard":                {answered, func(r *record) { r.Heard = 1 << 63 }},
 		"last used":            {answered, func(r *record) { r.LastUsed = 1 << 63 }},
 		"strength 0":           {answered, func(r *record) { r.Strength = 0 }},
 		"strength 5":           {answered, func(r *record) { r.Strength = 5 }},
@@ -96,8 +97,12 @@ func TestR_SES_11_Record(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range stored(f) {
-		f.Add(s.Head(), s.Skipped())
+	for _, v := range vectors() {
+		if v.Record != nil {
+			head, _ := hex.DecodeString(v.Record.Encoded)
+			skipped, _ := hex.DecodeString(v.Skipped)
+			f.Add(head, skipped)
+		}
 	}
 	f.Fuzz(func(t *testing.T, head, skipped []byte) {
 		s, err := Parse(head, skipped)

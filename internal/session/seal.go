@@ -17,7 +17,7 @@ func (p Pair) Begin(st x3dh.Started, now time.Time) (Pair, Change, error) {
 	var ch Change
 	next := p.insert(&Session{
 		ID: x3dh.SessionID(st.Initial), Initiator: true, Initial: st.Initial, AD: st.AD,
-		Strength: st.Strength, Started: now, LastUsed: now, State: state,
+		Strength: st.Strength, Started: now, Heard: now, LastUsed: now, State: state,
 	}, true, &ch)
 	return next, ch, nil
 }

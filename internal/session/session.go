@@ -46,8 +46,9 @@ type Session struct {
 	Initial   []byte // an initiator's, until it is answered
 	AD        [32]byte
 	Strength  x3dh.Strength
-	Started   time.Time // whole milliseconds, as LastUsed
-	LastUsed  time.Time
+	Started   time.Time // whole milliseconds, as the others
+	Heard     time.Time // when something was last received; until then, Started
+	LastUsed  time.Time // when something was last sent or received
 	// Elsewhere counts, while the session is active, the messages that the
 	// peer has sent on others since its last one here.
 	Elsewhere uint8

@@ -329,6 +329,34 @@ func TestR_SES_06_UnansweredEnds(t *testing.T) {
 	if next.Active() != nil || len(ch.Erase) != 1 || len(bye)+len(ch.Farewells) != 0 {
 		t.Error("not ended, or with a farewell that nobody can open")
 	}
+	// One that was answered once and no more ends as well, though in use, and
+	// discloses what was received.
+	s = newStage(t, 8)
+	s.talk(s.a)
+	s.talk(s.b)
+	for range 30 {
+		s.write(s.a)
+		if next, _, _ := s.a.pair.Tick(s.now); next.Active() == nil {
+			t.Fatal("ended too early")
+		}
+		s.now = s.now.Add(UnansweredFor / 30)
+	}
+	next, ch, bye = s.a.pair.Tick(s.now)
+	if next.Active() != nil || len(ch.Erase) != 1 || len(bye) != 1 {
+		t.Error("a session without a peer goes on for ever")
+	}
+	// One that is answered goes on.
+	s = newStage(t, 8)
+	for range 5 {
+		s.talk(s.a)
+		s.talk(s.b)
+		s.now = s.now.Add(UnansweredFor / 3)
+		for _, d := range s.devices {
+			if next, _, _ := d.pair.Tick(s.now); next.Active() == nil {
+				t.Fatal("a session in use ended")
+			}
+		}
+	}
 }
 
 func TestR_SES_07_IdleFarewell(t *testing.T) {
@@ -441,12 +469,26 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 	}
 	s.active(s.a, first, "followed to the smaller id")
 
+	// Of two own starts the answer to the newer one counts at once, the late
+	// answer to the older one does not.
+	s = newStage(t, 13)
+	older := s.begins(s.a)
+	s.talk(s.a)
+	answer := s.write(s.b)
+	s.now = s.now.Add(time.Second)
+	newest := s.begins(s.a)
+	s.read(s.a, answer)
+	if older == newest {
+		t.Fatal("one id for two starts")
+	}
+	s.active(s.a, newest, "an answer to the older start")
+
 	// A message on the active session begins the count anew.
 	s = newStage(t, 14)
 	s.talk(s.a)
 	s.talk(s.b)
 	stay := s.begins(s.a)
-	held := s.write(s.b) // on the first session
+	held, again := s.write(s.b), s.write(s.b) // on the first session
 	s.talk(s.a)
 	for range 3 * FollowAfter {
 		s.talk(s.b)
@@ -459,6 +501,21 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 	s.talk(s.b)
 	if s.a.pair.Active().Elsewhere != 0 {
 		t.Error("the count goes on")
+	}
+
+	// So does one that begins a chain while the skipped keys of the oldest go.
+	for range ratchet.MaxChains + 1 {
+		s.write(s.b) // lost
+		s.talk(s.b)
+		s.talk(s.a)
+	}
+	s.read(s.a, again)
+	if s.a.pair.Active().Elsewhere != 1 {
+		t.Errorf("counts %d", s.a.pair.Active().Elsewhere)
+	}
+	s.talk(s.b)
+	if s.a.pair.Active().Elsewhere != 0 {
+		t.Error("a message that ratchets does not count as new")
 	}
 
 	// The peer began both: its last word counts at once, but not a late one.
@@ -529,57 +586,6 @@ func TestR_SES_10_ClockSetBack(t *testing.T) {
 	s.must(s.begin(s.a, true))
 	if got := s.a.pair.Active().Started; !got.Equal(time.Unix(0, 0)) {
 		t.Error(got)
-	}
-}
-
-func TestR_SES_13_RanksDiffer(t *testing.T) {
-	// commit holds it in every test; here the order after equal ranks, which
-	// only a damaged store can hold, is at least the same each time.
-	a, b := &Session{ID: ID{1}, Rank: 5}, &Session{ID: ID{2}, Rank: 5}
-	c := &Session{ID: ID{0}, Rank: 1<<63 - 1}
-	for _, in := range [][]*Session{{a, b, c}, {b, a, c}, {c, b, a}} {
-		if got := New(in...).sessions; got[0] != c || got[1] != a || got[2] != b {
-			t.Error("order depends on the input")
-		}
-	}
-	if New().Active() != nil || len(New().Sessions()) != 0 {
-		t.Error("sessions out of nothing")
-	}
-}
-
-func TestR_SES_14_Merge(t *testing.T) {
-	at := func(id byte, rank int64) *Session { return &Session{ID: ID{id}, Rank: rank} }
-	var c Change
-	c.Merge(Change{Write: []*Session{at(1, 1)}, Skipped: []ID{{1}}})
-	c.Merge(Change{Write: []*Session{at(2, 2), at(1, 3)}, Skipped: []ID{{2}}})
-	c.Merge(Change{Write: []*Session{at(2, 4)}})
-	ranks := func() (out []int64) {
-		for _, s := range c.Write {
-			out = append(out, s.Rank)
-		}
-		return out
-	}
-	if !slices.Equal(ranks(), []int64{3, 4}) || !slices.Equal(c.Skipped, []ID{{1}, {2}}) || c.Erase != nil {
-		t.Errorf("%v %v", ranks(), c)
-	}
-	c.Merge(Change{Erase: []ID{{1}}, Farewells: []Farewell{{Session: ID{1}}}})
-	if !slices.Equal(ranks(), []int64{4}) || !slices.Equal(c.Skipped, []ID{{2}}) || !slices.Equal(c.Erase, []ID{{1}}) || len(c.Farewells) != 1 {
-		t.Errorf("%v %v", ranks(), c)
-	}
-	// Erased and begun again: erase, then write.
-	again := Change{Erase: []ID{{2}}}
-	again.Merge(Change{Write: []*Session{at(2, 9)}, Skipped: []ID{{2}}})
-	c.Merge(again)
-	if !slices.Equal(ranks(), []int64{9}) || !slices.Equal(c.Skipped, []ID{{2}}) || !slices.Equal(c.Erase, []ID{{1}, {2}}) {
-		t.Errorf("%v %v", ranks(), c)
-	}
-	// The merged change shares nothing with the steps it was made of.
-	step := Change{Write: []*Session{at(3, 1), at(4, 1)}, Skipped: []ID{{3}, {4}}}
-	c = Change{}
-	c.Merge(step)
-	c.Merge(Change{Erase: []ID{{3}}})
-	if step.Write[0].ID != (ID{3}) || step.Skipped[0] != (ID{3}) {
-		t.Error("a step was changed")
 	}
 }
 

@@ -160,7 +160,7 @@ func (w *writer) putSets(user string, sets []server.OneTimeSet) error {
 		}
 		for _, k := range set.Keys {
 			public := orEmpty(k.Public)
-			if _, err := w.addOneTime.exec(b.num, kind, int64(k.ID), public, sumOneTime(b.num, kind, int64(k.ID), public)); err != nil {
+			if _, err := w.addOneTime.exec(b.num, kind, int64(k.ID), public, sumOneTime(server.Device{User: user, ID: set.Device}, kind, int64(k.ID), public)); err != nil {
 				return err
 			}
 		}
@@ -196,10 +196,10 @@ func (s *Store) TakeOneTime(ctx context.Context, dev server.Device) (t server.Ta
 		if b == nil || err != nil {
 			return err
 		}
-		if t.EC, err = w.takeKey(b.num, server.OneTimeEC); err != nil {
+		if t.EC, err = w.takeKey(dev, b.num, server.OneTimeEC); err != nil {
 			return err
 		}
-		t.KEM, err = w.takeKey(b.num, server.OneTimeKEM)
+		t.KEM, err = w.takeKey(dev, b.num, server.OneTimeKEM)
 		return err
 	})
 	if err != nil {
@@ -209,14 +209,14 @@ func (s *Store) TakeOneTime(ctx context.Context, dev server.Device) (t server.Ta
 }
 
 // takeKey deletes one key and returns it, passing over damaged ones.
-func (w *writer) takeKey(num int64, kind server.OneTimeKind) (*server.OneTimeKey, error) {
+func (w *writer) takeKey(dev server.Device, num int64, kind server.OneTimeKind) (*server.OneTimeKey, error) {
 	for {
 		row, found, err := w.take.one(num, int64(kind))
 		if !found || err != nil {
 			return nil, err
 		}
 		id, public := integer(row[0]), blob(row[1])
-		if sumOneTime(num, int64(kind), id, public) == integer(row[2]) {
+		if sumOneTime(dev, int64(kind), id, public) == integer(row[2]) {
 			return &server.OneTimeKey{ID: uint64(id), Public: public}, nil
 		}
 	}

@@ -88,7 +88,7 @@ func (j *appendJob) run(w *writer) error {
 		}
 		at := e.At.UnixMilli()
 		n, err := w.insert.exec(seq, b.num, e.ID[:], at, e.Due().UnixMilli(),
-			sumMessage(seq, b.num, at, e.ID[:], body), body)
+			sumMessage(e.Device, seq, at, e.ID[:], body), body)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (s *Store) Read(ctx context.Context, dev server.Device, after server.Seq, l
 			m := server.Message{Seq: server.Seq(integer(row[0])), At: time.UnixMilli(integer(row[3])), Body: body}
 			id := blob(row[2])
 			copy(m.ID[:], id)
-			if sumMessage(integer(row[0]), integer(row[1]), integer(row[3]), id, body) != integer(row[4]) || len(id) != len(m.ID) {
+			if sumMessage(dev, integer(row[0]), integer(row[3]), id, body) != integer(row[4]) || len(id) != len(m.ID) {
 				m.Body, m.Damaged = nil, true
 			} else if m.Body == nil {
 				m.Body = []byte{}

@@ -3,6 +3,8 @@ package sqlitestore
 import (
 	"encoding/binary"
 	"hash/crc32"
+
+	"github.com/pawl-chat/pawl/server"
 )
 
 // Checksums find what a disk or a stray hand changed inside a value; they are
@@ -20,16 +22,22 @@ func sum(number [3]int64, id, value []byte) int64 {
 	return int64(crc32.Update(c, table, value))
 }
 
-func sumMessage(seq, dev, at int64, id, body []byte) int64 {
-	return sum([3]int64{seq, dev, at}, id, body)
+// sumDevice stands for a device in the checksums of its rows: with its name,
+// not with its number, so that rows are noticed whose device was changed.
+func sumDevice(dev server.Device) int64 {
+	return sum([3]int64{int64(dev.ID)}, []byte(dev.User), nil)
+}
+
+func sumMessage(dev server.Device, seq, at int64, id, body []byte) int64 {
+	return sum([3]int64{sumDevice(dev), seq, at}, id, body)
 }
 
 func sumAccount(user string, version int64, record []byte) int64 {
 	return sum([3]int64{version, int64(len(user))}, []byte(user), record)
 }
 
-func sumOneTime(dev, kind, id int64, public []byte) int64 {
-	return sum([3]int64{dev, kind, id}, nil, public)
+func sumOneTime(dev server.Device, kind, id int64, public []byte) int64 {
+	return sum([3]int64{sumDevice(dev), kind, id}, nil, public)
 }
 
 func sumInvite(hash []byte, expires, uses int64) int64 {

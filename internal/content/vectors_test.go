@@ -1,0 +1,187 @@
+package content_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/content"
+)
+
+var update = flag.Bool("update", false, "write the test vectors")
+
+const vectorFile = "../../spec/vectors/content.json"
+
+type encoded struct {
+	CDDL    string `json:"cddl"`
+	Encoded string `json:"encoded"`
+	Refuses bool   `json:"cddl_refuses,omitempty"`
+}
+
+type vector struct {
+	Name     string   `json:"name"`
+	Kind     string   `json:"kind"`
+	Reason   string   `json:"reason,omitempty"`
+	Text     *string  `json:"text,omitempty"`
+	Offset   *int     `json:"text_offset,omitempty"`
+	Object   *encoded `json:"object,omitempty"`
+	Body     *encoded `json:"body,omitempty"`
+	Padded   string   `json:"padded,omitempty"`
+	Envelope *encoded `json:"envelope,omitempty"`
+	From     string   `json:"from,omitempty"`
+	Initial  *string  `json:"initial,omitempty"`
+	Message  string   `json:"message,omitempty"`
+}
+
+func vectors(t *testing.T) []vector {
+	var out []vector
+	str := func(s string) *string { return &s }
+	unpadded := func(b []byte) []byte { return b[:bytes.LastIndexByte(b, 0x80)] }
+	positive := func(name string, c content.Content) {
+		b := c.Encode()
+		v := vector{Name: name, Kind: "positive", Padded: hex.EncodeToString(b), Object: &encoded{CDDL: "content-object", Encoded: hex.EncodeToString(unpadded(b))}}
+		if c.Kind == content.KindText {
+			v.Text = str(c.Text.Text)
+			v.Body = &encoded{CDDL: "content-text", Encoded: hex.EncodeToString(c.Body)}
+			if c.Text.Subject == "" && c.Text.ReplyTo.IsZero() && c.TTL == 0 {
+				at := content.TextOffset(len(c.Text.Text))
+				v.Offset = &at
+			}
+		}
+		out = append(out, v)
+	}
+	control := func(k content.Kind) content.Content {
+		c := content.NewControl(k, now)
+		c.ID = id
+		return c
+	}
+	unknown := control(77)
+	unknown.Body = []byte("a body that this version does not know")
+	positive("text", text(t, 0, content.Text{Text: "Wörter, 言葉"}))
+	positive("empty-text", text(t, 0, content.Text{}))
+	positive("all-fields", text(t, 90*time.Second, content.Text{Text: "text", Subject: "subject", ReplyTo: content.ID{15: 9}}))
+	positive("longest-in-256", text(t, 0, content.Text{Text: strings.Repeat("x", 220)}))
+	positive("shortest-in-272", text(t, 0, content.Text{Text: strings.Repeat("x", 221)}))
+	positive("padded-to-960", text(t, 0, content.Text{Text: strings.Repeat("x", 920)}))
+	positive("heartbeat", control(content.KindHeartbeat))
+	positive("farewell", control(content.KindFarewell))
+	positive("unknown-kind", unknown)
+
+	negative := func(name, reason string, object []byte, refuses bool) {
+		out = append(out, vector{Name: name, Kind: "negative", Reason: reason, Padded: hex.EncodeToString(padTo(object, 0)),
+			Object: &encoded{CDDL: "content-object", Encoded: hex.EncodeToString(object), Refuses: refuses}})
+	}
+	good := object{Kind: 1, ID: id[:], SentAt: 1, TTL: 0, Body: body(map[int]any{1: "hi"})}
+	with := func(f func(*object)) []byte { o := good; f(&o); return codec.Marshal(o) }
+	negative("kind-zero", "ErrMalformed: no kind", with(func(o *object) { o.Kind = 0 }), true)
+	negative("short-id", "ErrMalformed: id of 15 bytes", with(func(o *object) { o.ID = id[:15] }), true)
+	negative("zero-id", "ErrMalformed: an id that names nothing", with(func(o *object) { o.ID = make([]byte, 16) }), false)
+	negative("far-future", "ErrMalformed: time of sending", with(func(o *object) { o.SentAt = uint64(1<<48 + 1) }), true)
+	negative("long-lifetime", "ErrMalformed: lifetime", with(func(o *object) { o.TTL = 2_592_001 }), true)
+	negative("heartbeat-with-body", "ErrMalformed: control content has no body", with(func(o *object) { o.Kind, o.Body = 2, []byte{0xa0} }), false)
+	negative("invalid-utf-8", "ErrMalformed: text is not UTF-8", with(func(o *object) { o.Body = []byte{0xa1, 0x01, 0x61, 0xff} }), false)
+	negative("empty-subject", "ErrMalformed: not canonical", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 2: ""}) }), false)
+	negative("reply-to-zero", "ErrMalformed: a second form of no reply", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 3: make([]byte, 16)}) }), false)
+	negative("long-subject", "ErrTooLong: 513 bytes", with(func(o *object) { o.Body = body(map[int]any{1: "", 2: strings.Repeat("x", 513)}) }), false)
+	negative("trailing-bytes", "ErrMalformed: bytes after the object", append(codec.Marshal(good), 0x01), true)
+	for name, b := range map[string][]byte{
+		"padding-too-long": padTo(codec.Marshal(good), 16), "padding-missing": codec.Marshal(good), "padding-without-mark": make([]byte, 256),
+	} {
+		out = append(out, vector{Name: name, Kind: "negative", Reason: "ErrPadding", Padded: hex.EncodeToString(b)})
+	}
+
+	for name, initial := range map[string][]byte{"envelope": {}, "envelope-with-initial": []byte("an initial message")} {
+		e := envelope(t, initial, []byte("a ratchet message"))
+		out = append(out, vector{Name: name, Kind: "positive", From: e.From.String(), Initial: str(hex.EncodeToString(initial)),
+			Message: hex.EncodeToString(e.Message), Envelope: &encoded{CDDL: "content-envelope", Encoded: hex.EncodeToString(e.Encode())}})
+	}
+	refusedEnvelope := func(name, reason string, refuses bool, elements ...any) {
+		out = append(out, vector{Name: name, Kind: "negative", Reason: "ErrMalformed: " + reason,
+			Envelope: &encoded{CDDL: "content-envelope", Encoded: hex.EncodeToString(codec.Marshal(elements)), Refuses: refuses}})
+	}
+	from, m := "alice@example.org", []byte("m")
+	refusedEnvelope("envelope-version-2", "unknown version", true, 2, from, 1, 2, []byte{}, m)
+	refusedEnvelope("envelope-upper-case", "address is not canonical", false, 1, "Alice@example.org", 1, 2, []byte{}, m)
+	refusedEnvelope("envelope-from-device-zero", "no device", true, 1, from, 0, 2, []byte{}, m)
+	refusedEnvelope("envelope-to-device-zero", "no device", true, 1, from, 1, 0, []byte{}, m)
+	refusedEnvelope("envelope-without-message", "empty message", true, 1, from, 1, 2, []byte{}, []byte{})
+	// Maps above give no order; the file has one.
+	sortVectors(out)
+	return out
+}
+
+func sortVectors(v []vector) {
+	for i := range v {
+		for j := i; j > 0 && v[j].Kind == v[j-1].Kind && v[j].Name < v[j-1].Name; j-- {
+			v[j], v[j-1] = v[j-1], v[j]
+		}
+	}
+}
+
+// R-CNT-01, R-CNT-02, R-CNT-03, R-CNT-04, R-CNT-05
+func TestVectors(t *testing.T) {
+	got, err := json.MarshalIndent(map[string]any{"area": "content", "vectors": vectors(t)}, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	if *update {
+		if err := os.WriteFile(vectorFile, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pinned, err := os.ReadFile(vectorFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, pinned) {
+		t.Error("the code makes other vectors than the pinned ones")
+	}
+	var file struct{ Vectors []vector }
+	if err := json.Unmarshal(pinned, &file); err != nil || len(file.Vectors) == 0 {
+		t.Fatal(err)
+	}
+	names := map[string]error{"ErrMalformed": content.ErrMalformed, "ErrTooLong": content.ErrTooLong, "ErrPadding": content.ErrPadding}
+	for _, v := range file.Vectors {
+		reason, _, _ := strings.Cut(v.Reason, ":")
+		var err error
+		var again []byte
+		in := v.Padded
+		if v.Envelope != nil {
+			in = v.Envelope.Encoded
+			var e content.Envelope
+			if e, err = content.DecodeEnvelope(unhex(t, in)); err == nil {
+				again = e.Encode()
+			}
+		} else {
+			var c content.Content
+			if c, err = content.Decode(unhex(t, in)); err == nil {
+				again = c.Encode()
+				if v.Text != nil && c.Text.Text != *v.Text {
+					t.Errorf("%s: text %q", v.Name, c.Text.Text)
+				}
+			}
+		}
+		switch {
+		case v.Kind == "positive" && (err != nil || hex.EncodeToString(again) != in):
+			t.Errorf("%s: %v", v.Name, err)
+		case v.Kind == "negative" && (err == nil || err != names[reason]):
+			t.Errorf("%s: %v, want %s", v.Name, err, reason)
+		}
+	}
+}
+
+func unhex(t *testing.T, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
