@@ -132,3 +132,39 @@ func TestFirstReasonCounts(t *testing.T) {
 		t.Errorf("Post: %v", err)
 	}
 }
+
+// R-REL-24: what was sent before a stop is written before the link is closed.
+func TestDrain(t *testing.T) {
+	l, ws := pair(t)
+	for i := range uint64(50) {
+		if err := l.Post(relay.Frame{ID: i + 1, Body: make([]byte, 10_000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	go func() {
+		l.Drain(context.Background())
+		l.Close(relay.CloseGoingAway)
+	}()
+	n := 0
+	for {
+		_, p, err := ws.Read(t.Context())
+		if CloseCode(err) == relay.CloseGoingAway {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(p) > 0 {
+			if _, p, err = relay.CutFrame(p); err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+	}
+	if n != 50 {
+		t.Errorf("%d frames came before the end", n)
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	l.Drain(over) // of a link that has ended: at once
+}
