@@ -190,7 +190,7 @@ func openRaw(b *testing.B) *rawSQLite {
 	r := &rawSQLite{conn: c, queue: make(chan *rawRow, 4096), ended: make(chan struct{})}
 	for _, sql := range []string{
 		"PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_autocheckpoint=4000",
-		"PRAGMA secure_delete=ON", "PRAGMA temp_store=MEMORY", "PRAGMA locking_mode=EXCLUSIVE",
+		"PRAGMA secure_delete=ON", "PRAGMA temp_store=MEMORY", "PRAGMA cache_size=-32768",
 	} {
 		r.exec(b, sql)
 	}
