@@ -110,13 +110,35 @@ func (c *accounts) fresh(ctx context.Context, user string) (*account, error) {
 		}
 		return nil, err
 	}
-	a, err := decodeAccount(stored)
-	if err != nil {
-		return nil, err
+	a := c.at(user, stored.Version)
+	if a == nil {
+		if a, err = decodeAccount(stored); err != nil {
+			return nil, err
+		}
 	}
-	a.loaded = began
+	a = a.asOf(began)
 	c.keep(a)
 	return a, nil
+}
+
+// at returns the cached account if it has that version: verifying a device list
+// costs more than everything else that is done with it.
+func (c *accounts) at(user string, v Version) *account {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e, ok := c.by[user]; ok {
+		if a := e.Value.(*account); a.version == v {
+			return a
+		}
+	}
+	return nil
+}
+
+// asOf returns a as it was still true at t.
+func (a *account) asOf(t time.Time) *account {
+	b := *a
+	b.loaded = t
+	return &b
 }
 
 // keep puts a into the cache unless something newer is there.

@@ -155,6 +155,7 @@ func (c *conn) goAway(ctx context.Context) {
 		c.idle.Wait()
 	}
 	c.mu.Unlock()
+	c.link.Drain(ctx)
 	c.link.Close(relay.CloseGoingAway)
 }
 

@@ -57,7 +57,7 @@ type Link struct {
 	start     time.Time
 
 	mu       sync.Mutex
-	room     sync.Cond // signalled when queued shrinks or the link ends
+	room     sync.Cond // signalled when the queue shrinks or the link ends
 	queue    []byte    // frames that wait to be written
 	cuts     []int     // where a new packet begins in queue
 	spare    []byte
@@ -255,6 +255,7 @@ func (l *Link) flush() {
 		l.queue = nil
 	}
 	l.writing = false
+	l.room.Broadcast()
 	l.mu.Unlock()
 }
 
@@ -352,11 +353,20 @@ func (l *Link) shut(code int) {
 // Wait waits until the connection is closed. The link must have ended.
 func (l *Link) Wait() { l.closing.Wait() }
 
-// Flushed reports whether nothing waits to be written.
-func (l *Link) Flushed() bool {
+// Drain waits until nothing is left to be written, the link has ended or ctx
+// has.
+func (l *Link) Drain(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.room.Broadcast()
+	})
+	defer stop()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return !l.writing && len(l.queue) == 0
+	for l.err == nil && ctx.Err() == nil && (l.writing || len(l.queue) > 0) {
+		l.room.Wait()
+	}
 }
 
 // CloseCode returns the close code that the peer ended the link with, or zero.
