@@ -20,6 +20,10 @@ import (
 // not acknowledged comes again.
 func (e *engine) receiveLoop(l *link) {
 	defer close(l.failed)
+	acks := make(chan []uint64, 1)
+	acked := make(chan struct{})
+	go func() { defer close(acked); e.acknowledge(l, acks) }()
+	defer func() { close(acks); <-acked }()
 	for {
 		select {
 		case <-e.life.Done():
@@ -32,10 +36,13 @@ func (e *engine) receiveLoop(l *link) {
 			}
 			for len(batch.Messages) > 0 {
 				n := min(len(batch.Messages), ReceiveBatch)
-				if l.err = e.take(e.life, l, batch.Messages[:n]); l.err != nil {
-					e.log.Error("receiving stopped", "reason", reason(l.err))
+				seqs, err := e.take(e.life, l, batch.Messages[:n])
+				if err != nil {
+					l.err = err
+					e.log.Error("receiving stopped", "reason", reason(err))
 					return
 				}
+				acks <- seqs
 				batch.Messages = batch.Messages[n:]
 			}
 			if batch.Empty && !isClosed(l.caught) {
@@ -45,29 +52,38 @@ func (e *engine) receiveLoop(l *link) {
 	}
 }
 
-// take commits one batch of deliveries and acknowledges it.
-func (e *engine) take(ctx context.Context, l *link, batch []relay.Delivery) error {
+// acknowledge tells the relay what it may forget, beside the next batch. It
+// ends with what it was given, also when the engine closes; what the relay did
+// not hear of comes again and is known then (R-CLT-04).
+func (e *engine) acknowledge(l *link, acks <-chan []uint64) {
+	const patience = 5 * time.Second
+	for seqs := range acks {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), patience)
+		if err := l.conn.Ack(ctx, seqs); err != nil {
+			e.log.Info("messages were not acknowledged and will come again", "reason", reason(relayError(err)))
+		}
+		cancel()
+	}
+}
+
+// take commits one batch of deliveries and returns what to acknowledge.
+func (e *engine) take(ctx context.Context, l *link, batch []relay.Delivery) ([]uint64, error) {
 	in := make([]incoming, len(batch))
-	for i, d := range batch {
-		in[i] = incoming{at: d.At, body: d.Body}
-	}
-	if err := e.introduce(ctx, l, in); err != nil {
-		return err
-	}
-	if err := e.open(ctx, in); err != nil {
-		return err
-	}
 	seqs := make([]uint64, len(batch))
 	for i, d := range batch {
+		in[i] = incoming{at: d.At, body: d.Body}
 		seqs[i] = d.Seq
 	}
-	if err := l.conn.Ack(ctx, seqs); err != nil {
-		return relayError(err)
+	if err := e.introduce(ctx, l, in); err != nil {
+		return nil, err
+	}
+	if err := e.open(ctx, in); err != nil {
+		return nil, err
 	}
 	l.taken.Store(seqs[len(seqs)-1])
 	e.changed()
 	wake(e.flushKick) // heartbeats and farewells
-	return nil
+	return seqs, nil
 }
 
 // incoming is one envelope on its way in.
