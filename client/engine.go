@@ -29,7 +29,8 @@ type engine struct {
 	// and commits it. Nothing waits for the network while holding it.
 	state     sync.Mutex
 	pairs     map[peerKey]session.Pair // committed states; others are in the vault
-	lastOrder int64                    // highest message or outbox order given out
+	seen      seen
+	lastOrder int64 // highest message or outbox order given out
 
 	// mu guards what goroutines tell each other.
 	mu        sync.Mutex
