@@ -35,7 +35,7 @@ type engine struct {
 	// mu guards what goroutines tell each other.
 	mu        sync.Mutex
 	link      *link         // the live connection, or nil
-	attempt   *attempt      // the attempt under way or the last one
+	attempt   *attempt      // the next one, that somebody waits for
 	started   bool          // the connection loop runs
 	kick      chan struct{} // wakes the connection loop out of its back-off
 	flushKick chan struct{} // wakes the outbox
