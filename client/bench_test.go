@@ -235,7 +235,7 @@ func drainFloor(b *testing.B, cfg Config, envelopes [][]byte) time.Duration {
 	state := s.State
 	now := time.Now()
 	start := time.Now()
-	for i := 0; i < len(messages); i += ReceiveBatch {
+	for i := 0; i < len(messages); i += 100 {
 		tx, err := db.Begin()
 		if err != nil {
 			b.Fatal(err)
@@ -248,7 +248,7 @@ func drainFloor(b *testing.B, cfg Config, envelopes [][]byte) time.Duration {
 		if err != nil {
 			b.Fatal(err)
 		}
-		for _, m := range messages[i : i+ReceiveBatch] {
+		for _, m := range messages[i : i+100] {
 			o, err := state.Open(m, s.AD[:], now)
 			if err != nil {
 				b.Fatal(err)

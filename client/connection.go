@@ -19,11 +19,12 @@ type attempt struct {
 }
 
 // connected returns the live connection, starting one if need be. It waits for
-// the attempt under way and returns its error: the loop goes on trying in the
-// background, the caller decides whether to.
+// an attempt that begins after it was called, so that its answer is never
+// older than the question, and returns that attempt's error: the loop goes on
+// trying in the background, the caller decides whether to.
 func (e *engine) connected(ctx context.Context) (*link, error) {
 	e.mu.Lock()
-	if e.link != nil {
+	if e.link != nil && !isClosed(e.link.failed) {
 		l := e.link
 		e.mu.Unlock()
 		return l, nil
@@ -32,7 +33,7 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.mu.Unlock()
 		return nil, errClosed
 	}
-	if e.attempt == nil || isClosed(e.attempt.done) {
+	if e.attempt == nil {
 		e.attempt = &attempt{done: make(chan struct{})}
 	}
 	a := e.attempt
@@ -48,7 +49,41 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		return a.link, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	case <-e.life.Done():
+		return nil, errClosed
 	}
+}
+
+// begin takes the attempt that callers wait for: who asks from now on waits
+// for the next one.
+func (e *engine) begin() *attempt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a := e.attempt
+	e.attempt = nil
+	return a
+}
+
+// decided publishes the outcome of dialling to those who waited for it, and a
+// connection to everybody. It reports whether somebody asks for another try.
+func (e *engine) decided(a *attempt, l *link, err error) (again bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.link, e.lastErr = l, err
+	if err == nil {
+		e.lastLive = e.now()
+	}
+	for _, w := range []*attempt{a, e.attempt} {
+		if w == nil || (w != a && err != nil) {
+			continue
+		}
+		w.link, w.err = l, err
+		close(w.done)
+		if w == e.attempt {
+			e.attempt = nil
+		}
+	}
+	return e.attempt != nil
 }
 
 var errClosed = errors.New("client: closed")
@@ -74,18 +109,9 @@ func wake(c chan struct{}) {
 func (e *engine) connectLoop() {
 	delay := reconnectMin
 	for e.life.Err() == nil {
+		a := e.begin()
 		l, err := e.dial()
-		e.mu.Lock()
-		if e.attempt == nil || isClosed(e.attempt.done) {
-			e.attempt = &attempt{done: make(chan struct{})}
-		}
-		e.attempt.link, e.attempt.err = l, err
-		close(e.attempt.done)
-		e.link, e.lastErr = l, err
-		if err == nil {
-			e.lastLive = e.now()
-		}
-		e.mu.Unlock()
+		again := e.decided(a, l, err)
 		e.changed()
 		wake(e.flushKick)
 		if err == nil {
@@ -105,6 +131,9 @@ func (e *engine) connectLoop() {
 		}
 		if e.life.Err() != nil {
 			return
+		}
+		if again {
+			continue
 		}
 		t := time.NewTimer(rand.N(delay) + reconnectMin/2)
 		select {

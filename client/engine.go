@@ -29,12 +29,13 @@ type engine struct {
 	// and commits it. Nothing waits for the network while holding it.
 	state     sync.Mutex
 	pairs     map[peerKey]session.Pair // committed states; others are in the vault
-	lastOrder int64                    // highest message or outbox order given out
+	seen      seen
+	lastOrder int64 // highest message or outbox order given out
 
 	// mu guards what goroutines tell each other.
 	mu        sync.Mutex
 	link      *link         // the live connection, or nil
-	attempt   *attempt      // the attempt under way or the last one
+	attempt   *attempt      // the next one, that somebody waits for
 	started   bool          // the connection loop runs
 	kick      chan struct{} // wakes the connection loop out of its back-off
 	flushKick chan struct{} // wakes the outbox

@@ -77,7 +77,8 @@ func newHostileWorld(t *testing.T) (*world, *tap) {
 // times, also much later, shows nothing twice.
 func TestR_CLT_04_ReplayedDeliveries(t *testing.T) {
 	w, box := newHostileWorld(t)
-	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
+	bobHome := config(t, "bob")
+	alice, bob := w.join(config(t, "alice"), "alice"), w.join(bobHome, "bob")
 	n := byte(0)
 	repeat := func(e server.Envelope) []server.Envelope {
 		out := []server.Envelope{e}
@@ -110,9 +111,13 @@ func TestR_CLT_04_ReplayedDeliveries(t *testing.T) {
 		}
 		return out
 	})
-	send(t, alice, "bob", "four")
-	if got := take(t, bob); !slices.Equal(got, []string{"four"}) {
-		t.Fatalf("got %q", got)
+	for _, text := range []string{"four", "five"} {
+		send(t, alice, "bob", text)
+		if got := take(t, bob); !slices.Equal(got, []string{text}) {
+			t.Fatalf("got %q", got)
+		}
+		bob.Close() // what was handled is remembered on disk
+		bob = open(t, bobHome)
 	}
 }
 

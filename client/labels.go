@@ -23,9 +23,3 @@ func labelled(label string, parts ...[]byte) [32]byte {
 	}
 	return [32]byte(h.Sum(nil))
 }
-
-// seenKey is under which name a received envelope is remembered (R-CLT-04).
-func seenKey(body []byte) []byte {
-	h := labelled(labelEnvelope, body)
-	return h[:16]
-}

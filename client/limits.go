@@ -9,8 +9,9 @@ const (
 	// SeenFor is how long received envelopes are remembered: the relay's
 	// longest mailbox time and a week.
 	SeenFor = 37 * 24 * time.Hour
-	// ReceiveBatch is how many deliveries are committed in one transaction.
-	ReceiveBatch = 100
+	// ReceiveBatch is how many deliveries a transaction gathers before it is
+	// committed; the last batch to arrive may exceed it.
+	ReceiveBatch = 200
 	// MaxChain bounds the device-list entries of one contact.
 	MaxChain = 1024
 	// MaxChainBytes bounds the same in bytes: a contact's record holds two.

@@ -34,12 +34,23 @@ func (e *engine) Account() Account {
 	}
 }
 
-// Sync implements API.
+// Sync implements API. A connection that turns out to be dead is replaced
+// once: the server may just have come back.
 func (e *engine) Sync(ctx context.Context) error {
 	l, err := e.connected(ctx)
 	if err != nil {
 		return err
 	}
+	if err = e.catchUp(ctx, l); errors.Is(err, ErrUnreachable) && isClosed(l.failed) {
+		if l, err = e.connected(ctx); err == nil {
+			err = e.catchUp(ctx, l)
+		}
+	}
+	return err
+}
+
+// catchUp takes what waits at the server and lets the outbox try once.
+func (e *engine) catchUp(ctx context.Context, l *link) error {
 	select {
 	case <-l.caught:
 	case <-l.failed:

@@ -20,6 +20,10 @@ import (
 // not acknowledged comes again.
 func (e *engine) receiveLoop(l *link) {
 	defer close(l.failed)
+	acks := make(chan []uint64, 1)
+	acked := make(chan struct{})
+	go func() { defer close(acked); e.acknowledge(l, acks) }()
+	defer func() { close(acks); <-acked }()
 	for {
 		select {
 		case <-e.life.Done():
@@ -30,13 +34,15 @@ func (e *engine) receiveLoop(l *link) {
 				l.err = relayError(l.conn.Err())
 				return
 			}
-			for len(batch.Messages) > 0 {
-				n := min(len(batch.Messages), ReceiveBatch)
-				if l.err = e.take(e.life, l, batch.Messages[:n]); l.err != nil {
-					e.log.Error("receiving stopped", "reason", reason(l.err))
+			batch = more(batch, l.conn.Deliveries())
+			if len(batch.Messages) > 0 {
+				seqs, err := e.take(e.life, l, batch.Messages)
+				if err != nil {
+					l.err = err
+					e.log.Error("receiving stopped", "reason", reason(err))
 					return
 				}
-				batch.Messages = batch.Messages[n:]
+				acks <- seqs
 			}
 			if batch.Empty && !isClosed(l.caught) {
 				close(l.caught)
@@ -45,29 +51,56 @@ func (e *engine) receiveLoop(l *link) {
 	}
 }
 
-// take commits one batch of deliveries and acknowledges it.
-func (e *engine) take(ctx context.Context, l *link, batch []relay.Delivery) error {
+// more adds what has arrived meanwhile, so that a backlog is committed in
+// larger transactions.
+func more(batch relayclient.Batch, from <-chan relayclient.Batch) relayclient.Batch {
+	for len(batch.Messages) < ReceiveBatch && !batch.Empty {
+		select {
+		case next, ok := <-from:
+			if !ok {
+				return batch // the end is noticed at the next receive
+			}
+			batch.Messages = append(batch.Messages, next.Messages...)
+			batch.Empty = next.Empty
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// acknowledge tells the relay what it may forget, beside the next batch. It
+// ends with what it was given, also when the engine closes; what the relay did
+// not hear of comes again and is known then (R-CLT-04).
+func (e *engine) acknowledge(l *link, acks <-chan []uint64) {
+	const patience = 5 * time.Second
+	for seqs := range acks {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), patience)
+		if err := l.conn.Ack(ctx, seqs); err != nil {
+			e.log.Info("messages were not acknowledged and will come again", "reason", reason(relayError(err)))
+		}
+		cancel()
+	}
+}
+
+// take commits one batch of deliveries and returns what to acknowledge.
+func (e *engine) take(ctx context.Context, l *link, batch []relay.Delivery) ([]uint64, error) {
 	in := make([]incoming, len(batch))
-	for i, d := range batch {
-		in[i] = incoming{at: d.At, body: d.Body}
-	}
-	if err := e.introduce(ctx, l, in); err != nil {
-		return err
-	}
-	if err := e.open(ctx, in); err != nil {
-		return err
-	}
 	seqs := make([]uint64, len(batch))
 	for i, d := range batch {
+		in[i] = incoming{at: d.At, body: d.Body}
 		seqs[i] = d.Seq
 	}
-	if err := l.conn.Ack(ctx, seqs); err != nil {
-		return relayError(err)
+	if err := e.introduce(ctx, l, in); err != nil {
+		return nil, err
+	}
+	if err := e.open(ctx, in); err != nil {
+		return nil, err
 	}
 	l.taken.Store(seqs[len(seqs)-1])
 	e.changed()
 	wake(e.flushKick) // heartbeats and farewells
-	return nil
+	return seqs, nil
 }
 
 // incoming is one envelope on its way in.
@@ -140,6 +173,7 @@ type work struct {
 	pairs   map[peerKey]session.Pair
 	changes map[peerKey]*session.Change
 	people  map[string]*person
+	handled []envelopeHash // to remember
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -168,6 +202,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 		return err
 	}
 	e.remember(w.pairs)
+	e.seen.add(w.handled)
 	return nil
 }
 
@@ -201,6 +236,9 @@ func (w *work) change(k peerKey, next session.Pair, ch session.Change) {
 }
 
 func (w *work) finish() error {
+	if err := w.rememberHandled(); err != nil {
+		return err
+	}
 	for k, ch := range w.changes {
 		if err := w.write(k, *ch); err != nil {
 			return err
@@ -238,10 +276,6 @@ func (w *work) one(m *incoming) error {
 		w.e.log.Warn("an envelope was dropped", "reason", "malformed, misdirected or from nobody")
 		return nil
 	}
-	seen := seenKey(m.body)
-	if _, ok, err := w.tx.Get(tableSeen, seen); err != nil || ok {
-		return err // delivered before (R-CLT-04)
-	}
 	k := peerKey{m.env.From.String(), m.env.Device}
 	p, err := w.person(k.address)
 	if err != nil {
@@ -254,11 +288,8 @@ func (w *work) one(m *incoming) error {
 	if !listed && p.pending != nil {
 		return w.hold(m, k.address)
 	}
-	if err := w.tx.Put(tableSeen, seen, nil, now.Add(SeenFor).UnixMilli(), []byte{}); err != nil {
-		return err
-	}
 	if !listed {
-		return w.tombstone(m, k, CauseUnknownDevice)
+		return w.refused(m, k, errUnknownDevice)
 	}
 	pair, err := w.pair(k)
 	if err != nil {
@@ -280,6 +311,7 @@ func (w *work) one(m *incoming) error {
 	if err != nil {
 		c = content.Content{Kind: 0, ID: content.NewID(), SentAt: time.UnixMilli(m.at), Body: opened.Plaintext}
 	}
+	w.handled = append(w.handled, hashEnvelope(m.body))
 	if opened.New {
 		if err := w.spend(used); err != nil {
 			return err
@@ -320,26 +352,34 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	if c.TTL > 0 {
 		r.ExpiresAt = c.SentAt.Add(c.TTL).UnixMilli()
 	}
-	id := c.ID
-	if _, taken, err := w.tx.Get(tableMessage, id[:]); err != nil {
+	r.ID, r.order = c.ID[:], w.e.nextOrder()
+	if kept, err := insertMessage(w.tx, r); err != nil || kept {
 		return err
-	} else if taken {
-		id = derivedID(id, k.address, k.device)
-		if _, taken, err := w.tx.Get(tableMessage, id[:]); err != nil || taken {
-			return err // the sender's own repetition under one ID: shown once
-		}
 	}
-	r.ID, r.order = id[:], w.e.nextOrder()
-	return putMessage(w.tx, r)
+	// Somebody else's message has that ID. The sender's own repetition under
+	// one ID is shown once: the derived ID is taken then, too.
+	id := derivedID(c.ID, k.address, k.device)
+	r.ID = id[:]
+	_, err := insertMessage(w.tx, r)
+	return err
 }
+
+// errUnknownDevice: the sender's list does not have the device.
+var errUnknownDevice = errors.New("client: unknown device")
 
 // refused decides what an unopened message leaves behind: nothing for what is
 // known already, a tombstone with its cause otherwise (R-CLT-05).
 func (w *work) refused(m *incoming, k peerKey, err error) error {
+	hash := hashEnvelope(m.body)
+	if seen, err := w.handledBefore(hash); err != nil || seen {
+		return err // (R-CLT-04)
+	}
 	cause := CauseForged
 	switch {
 	case errors.Is(err, ratchet.ErrDuplicate):
 		return nil
+	case errors.Is(err, errUnknownDevice):
+		cause = CauseUnknownDevice
 	case errors.Is(err, ErrReplayed):
 		cause = CauseReplayed
 	case errors.Is(err, ratchet.ErrTooOld):
@@ -379,6 +419,7 @@ func (w *work) tombstone(m *incoming, k peerKey, cause string) error {
 		return err
 	}
 	n.N++
+	w.handled = append(w.handled, hashEnvelope(m.body))
 	if err := w.tx.Put(tableMeta, meta, nil, 0, encodeRecord(n)); err != nil {
 		return err
 	}
@@ -401,8 +442,8 @@ func (w *work) hold(m *incoming, addr string) error {
 	if err != nil || n >= MaxHeld {
 		return err
 	}
-	key := seenKey(m.body)
-	return w.tx.Put(tableHeld, key, []byte(addr), w.e.nextOrder(), encodeRecord(heldRecord{At: m.at, Body: m.body}))
+	key := hashEnvelope(m.body)
+	return w.tx.Put(tableHeld, key[:], []byte(addr), w.e.nextOrder(), encodeRecord(heldRecord{At: m.at, Body: m.body}))
 }
 
 // openHeld opens what was held for a contact whose new identity was accepted.

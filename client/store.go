@@ -20,7 +20,7 @@ var (
 	tableSkipped = vault.Table{Name: "skipped"} // skipped keys, by session id
 	tableMessage = vault.Table{Name: "message"} // by message id; group: conversation
 	tableOutbox  = vault.Table{Name: "outbox"}  // by message id; order: order of sending
-	tableSeen    = vault.Table{Name: "seen"}    // envelope hashes and answered handshakes; order: expiry
+	tableSeen    = vault.Table{Name: "seen"}    // envelope hashes, many a row, and answered handshakes; order: expiry
 	tableHeld    = vault.Table{Name: "held"}    // envelopes of a changed identity; group: address
 )
 
@@ -56,6 +56,11 @@ func getContact(tx *vault.Tx, address string) (contactRecord, bool, error) {
 
 func putMessage(tx *vault.Tx, m *messageRecord) error {
 	return tx.Put(tableMessage, m.ID, []byte(m.Conversation), m.order, codec.Marshal(m))
+}
+
+// insertMessage writes a message unless its ID is taken.
+func insertMessage(tx *vault.Tx, m *messageRecord) (bool, error) {
+	return tx.Insert(tableMessage, m.ID, []byte(m.Conversation), m.order, codec.Marshal(m))
 }
 
 // scanMessages reads messages of a conversation, or of all when it is empty,

@@ -22,6 +22,7 @@ func Layers() [][]string {
 		{"./internal/vectorfile"},
 		{"./spec/internal/..."},
 		{"./spec"},
+		{"./bench"},
 		{"./internal/policy"},
 	}
 }

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pawl-chat/pawl/internal/address"
-	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/ratchet"
 	"github.com/pawl-chat/pawl/x3dh"
 )
@@ -453,10 +451,13 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 	clear(lo.keys)
 	s.read(hi, s.write(lo))
 	s.active(hi, x, "the smaller start arrives")
-	s = newStage(t, 13)
-	s.talk(s.a)
-	s.talk(s.b)
-	first := s.a.pair.Active().ID
+	first := ID{0xff}
+	for first[0] >= 0x40 { // so that a larger one is drawn before the first is evicted
+		s = newStage(t, 13)
+		s.talk(s.a)
+		s.talk(s.b)
+		first = s.a.pair.Active().ID
+	}
 	var second ID
 	for second = s.begins(s.a); bytes.Compare(first[:], second[:]) > 0; second = s.begins(s.a) {
 	}
@@ -586,17 +587,5 @@ func TestR_SES_10_ClockSetBack(t *testing.T) {
 	s.must(s.begin(s.a, true))
 	if got := s.a.pair.Active().Started; !got.Equal(time.Unix(0, 0)) {
 		t.Error(got)
-	}
-}
-
-// The longest content fits the ratchet, and the ratchet's longest message with
-// an initial message fits the envelope.
-func TestBoundsFitTogether(t *testing.T) {
-	if content.MaxPadded > ratchet.MaxPlaintext {
-		t.Errorf("content of %d bytes, plaintext of %d", content.MaxPadded, ratchet.MaxPlaintext)
-	}
-	long := make([]byte, ratchet.Overhead+ratchet.MaxFarewell*32+content.MaxPadded+x3dh.MaxInitial+address.MaxAddress+64)
-	if len(long) > content.MaxEnvelope {
-		t.Errorf("an envelope can have %d bytes", len(long))
 	}
 }

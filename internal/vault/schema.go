@@ -38,12 +38,12 @@ type sealed struct {
 
 	create [3]string
 
-	put, get, del, delGroup string
-	count, countGroup       string
-	last, lastGroup         string
-	all, allBack            string
-	group, groupBack        string
-	page, reseal            string
+	put, insert, get, del, delGroup string
+	count, countGroup               string
+	last, lastGroup                 string
+	all, allBack                    string
+	group, groupBack                string
+	page, reseal                    string
 }
 
 // newSealed returns the SQL of a table whose name is valid.
@@ -55,6 +55,7 @@ func newSealed(t Table) *sealed {
 		"CREATE INDEX " + n + "_g ON " + n + " (g, o)",
 		"CREATE INDEX " + n + "_o ON " + n + " (o)",
 	}
+	s.insert = "INSERT INTO " + n + " (k, g, o, v) VALUES (?, ?, ?, ?) ON CONFLICT (k) DO NOTHING"
 	s.put = "INSERT INTO " + n + " (k, g, o, v) VALUES (?, ?, ?, ?) ON CONFLICT (k) DO UPDATE SET g = excluded.g, o = excluded.o, v = excluded.v"
 	s.get = "SELECT g, o, v FROM " + n + " WHERE k = ?"
 	s.del = "DELETE FROM " + n + " WHERE k = ?"

@@ -56,21 +56,38 @@ func (tx *Tx) Put(t Table, key, group []byte, order int64, value []byte) error {
 	if err != nil {
 		return err
 	}
+	_, err = tx.store(s.put, t, Row{key, group, order, value})
+	return err
+}
+
+// Insert stores a row unless there is one of the same key, and reports whether
+// it did.
+func (tx *Tx) Insert(t Table, key, group []byte, order int64, value []byte) (bool, error) {
+	s, err := tx.table(t)
+	if err != nil {
+		return false, err
+	}
+	n, err := tx.store(s.insert, t, Row{key, group, order, value})
+	return n > 0, err
+}
+
+// store seals a row and runs one of the statements that write it.
+func (tx *Tx) store(query string, t Table, r Row) (int64, error) {
 	if !tx.writable {
-		return ErrReadOnly
+		return 0, ErrReadOnly
 	}
-	if len(key) > MaxKey || len(group) > MaxKey || len(value) > MaxValue {
+	if len(r.Key) > MaxKey || len(r.Group) > MaxKey || len(r.Value) > MaxValue {
 		// R-VLT-14
-		return ErrTooLarge
+		return 0, ErrTooLarge
 	}
-	kb := tx.keys.name(ofKey, t.Name, key)
-	gb := tx.keys.name(ofGroup, t.Name, group)
+	kb := tx.keys.name(ofKey, t.Name, r.Key)
+	gb := tx.keys.name(ofGroup, t.Name, r.Group)
 	// Only ciphertext is bound: the database keeps what it was given in
 	// memory that is never cleared (R-VLT-01).
-	tx.buf = tx.keys.seal(tx.buf, t.Name, kb, gb, Row{key, group, order, value})
-	tx.args = [4]driver.NamedValue{arg(1, kb[:]), arg(2, gb[:]), arg(3, order), arg(4, tx.buf)}
-	_, err = tx.c.exec(s.put, tx.args[:]...)
-	return tx.fail("storing a row", err)
+	tx.buf = tx.keys.seal(tx.buf, t.Name, kb, gb, r)
+	tx.args = [4]driver.NamedValue{arg(1, kb[:]), arg(2, gb[:]), arg(3, r.Order), arg(4, tx.buf)}
+	n, err := tx.c.exec(query, tx.args[:]...)
+	return n, tx.fail("storing a row", err)
 }
 
 // Get returns the value of a key, and whether there is one.

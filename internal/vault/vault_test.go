@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -85,5 +86,34 @@ func TestPutGetScan(t *testing.T) {
 	}
 	if len(got) != 140 || got[0] != "k5" || got[139] != "k283" {
 		t.Fatalf("%d rows: %v", len(got), got)
+	}
+}
+
+// Insert leaves a row that is there alone.
+func TestInsert(t *testing.T) {
+	v, _, _ := made(t)
+	defer v.Close()
+	insert := func(value string) (stored bool) {
+		err := v.Update(context.Background(), func(tx *Tx) (err error) {
+			stored, err = tx.Insert(messages, []byte("k"), []byte("g"), 1, []byte(value))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stored
+	}
+	if !insert("first") || insert("second") {
+		t.Error("Insert reports wrongly what it did")
+	}
+	if s, ok := get(t, v, messages, "k"); !ok || s != "first" {
+		t.Errorf("got %q, %v", s, ok)
+	}
+	err := v.View(context.Background(), func(tx *Tx) error {
+		_, err := tx.Insert(messages, []byte("other"), nil, 1, nil)
+		return err
+	})
+	if !errors.Is(err, ErrReadOnly) {
+		t.Errorf("in a view: %v", err)
 	}
 }
