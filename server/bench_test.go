@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql/driver"
 	"encoding/binary"
@@ -165,6 +166,13 @@ type rawSQLite struct {
 	ended chan struct{}
 }
 
+// rawStmt is what the driver's statements are.
+type rawStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+}
+
 type rawRow struct {
 	dev  int64
 	id   [16]byte
@@ -194,13 +202,18 @@ func openRaw(b *testing.B) *rawSQLite {
 	} {
 		r.exec(b, sql)
 	}
-	prepare := func(sql string) driver.Stmt {
+	prepare := func(sql string) rawStmt {
 		s, err := c.Prepare(sql)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return s
+		return s.(rawStmt)
 	}
+	args := make([]driver.NamedValue, 7)
+	for i := range args {
+		args[i].Ordinal = i + 1
+	}
+	ctx := context.Background()
 	begin, commit := prepare("BEGIN IMMEDIATE"), prepare("COMMIT")
 	insert := prepare("INSERT INTO message(seq,dev,id,at,due,sum,body) VALUES(?,?,?,?,?,?,?) ON CONFLICT (dev,id) DO NOTHING")
 	go func() {
@@ -219,15 +232,18 @@ func openRaw(b *testing.B) *rawSQLite {
 				}
 			}
 			r.mu.Lock()
-			_, err := begin.Exec(nil)
+			_, err := begin.ExecContext(ctx, nil)
 			for _, row := range batch {
 				if err == nil {
 					r.seq++
-					_, err = insert.Exec([]driver.Value{r.seq, row.dev, row.id[:], r.seq, r.seq + 1<<40, r.seq, row.body})
+					for i, v := range [...]driver.Value{r.seq, row.dev, row.id[:], r.seq, r.seq + 1<<40, r.seq, row.body} {
+						args[i].Value = v
+					}
+					_, err = insert.ExecContext(ctx, args)
 				}
 			}
 			if err == nil {
-				_, err = commit.Exec(nil)
+				_, err = commit.ExecContext(ctx, nil)
 			}
 			r.mu.Unlock()
 			for _, row := range batch {
@@ -247,7 +263,7 @@ func (r *rawSQLite) exec(b *testing.B, sql string) {
 		b.Fatal(err)
 	}
 	defer s.Close()
-	rows, err := s.Query(nil)
+	rows, err := s.(rawStmt).QueryContext(context.Background(), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -344,7 +344,7 @@ func TestR_REL_27_LyingRegistration(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"garbage":       func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "garbage") },
 		"nothing":       func(w http.ResponseWriter, r *http.Request) {},
-		"a redirection": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", 307) },
+		"a redirection": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect) },
 		"long headers":  func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
 		"a long body": func(w http.ResponseWriter, r *http.Request) {
 			for range 1 << 10 {
