@@ -342,10 +342,12 @@ func TestR_REL_27_WrongAnswers(t *testing.T) {
 // R-REL-27: what a registration is answered with is bounded and checked.
 func TestR_REL_27_LyingRegistration(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
-		"garbage":       func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "garbage") },
-		"nothing":       func(w http.ResponseWriter, r *http.Request) {},
-		"a redirection": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect) },
-		"long headers":  func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
+		"garbage": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "garbage") },
+		"nothing": func(w http.ResponseWriter, r *http.Request) {},
+		"a redirection": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example/", http.StatusTemporaryRedirect)
+		},
+		"long headers": func(w http.ResponseWriter, r *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) },
 		"a long body": func(w http.ResponseWriter, r *http.Request) {
 			for range 1 << 10 {
 				if _, err := w.Write(make([]byte, 1<<10)); err != nil {
