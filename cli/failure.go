@@ -92,12 +92,11 @@ func classes() []class {
 
 // failure is an error on its way to the person: what, and what to do.
 type failure struct {
-	err        error // decides the class
-	message    string
-	hint       string   // instead of the class's
-	messageID  string   // the message it is about
-	kept       bool     // that message is in the outbox: repeating would send it twice
-	candidates []string // who an ambiguous word could mean
+	err       error // decides the class
+	message   string
+	hint      string // instead of the class's
+	messageID string // the message it is about
+	kept      bool   // that message is in the outbox: repeating would send it twice
 }
 
 func (f *failure) Error() string { return f.message }

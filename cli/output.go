@@ -117,8 +117,6 @@ func (k ink) bold(colour, s string) string {
 
 func (k ink) dim(s string) string { return k.wrap("2", s) }
 
-func (k ink) colour(c, s string) string { return k.wrap(c, s) }
-
 func (k ink) wrap(code, s string) string {
 	if !k || s == "" {
 		return s

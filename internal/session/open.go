@@ -116,29 +116,29 @@ func (p Pair) opened(s *Session, o ratchet.Opened, now time.Time) Opened {
 	return out
 }
 
-// yields decides whether the active session a gives way to s, on which the
+// yields decides whether the active session s gives way to other, on which the
 // peer has just sent a new message (R-SES-09). Nothing in it comes from the
 // envelope, which the server could change.
-func (a *Session) yields(s *Session) bool {
+func (s *Session) yields(other *Session) bool {
 	switch {
-	case !s.Initiator && !a.Initiator:
+	case !other.Initiator && !s.Initiator:
 		return true // the peer began both and knows which is its last
-	case s.Initiator && !s.Answered && (!a.Initiator || s.Started.After(a.Started)):
+	case other.Initiator && !other.Answered && (!s.Initiator || other.Started.After(s.Started)):
 		return true // the first answer to our own start
 	}
 	after := FollowAfter
-	if bytes.Compare(s.ID[:], a.ID[:]) > 0 {
+	if bytes.Compare(other.ID[:], s.ID[:]) > 0 {
 		after = 2 * FollowAfter // not both sides at once
 	}
-	return int(a.Elsewhere)+1 >= after
+	return int(s.Elsewhere)+1 >= after
 }
 
-// yieldsToStart decides whether the active session a gives way to one that the
-// peer has just begun (R-SES-05). If a is this device's own start and not
+// yieldsToStart decides whether the active session s gives way to one that the
+// peer has just begun (R-SES-05). If s is this device's own start and not
 // answered yet, the starts have crossed and both sides prefer the smaller id;
-// otherwise the peer may not have a any more, and the new one is preferred.
-func (a *Session) yieldsToStart(id ID) bool {
-	return !a.Initiator || a.Answered || bytes.Compare(id[:], a.ID[:]) < 0
+// otherwise the peer may not have s any more, and the new one is preferred.
+func (s *Session) yieldsToStart(id ID) bool {
+	return !s.Initiator || s.Answered || bytes.Compare(id[:], s.ID[:]) < 0
 }
 
 // accept begins a session that the peer started, and opens its first message

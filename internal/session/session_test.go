@@ -268,7 +268,7 @@ func TestR_SES_05_CrossedStarts(t *testing.T) {
 	for seed := range uint64(8) {
 		// Both first messages arrive.
 		s, lo, hi := crossed(t, seed)
-		x, y := lo.pair.Active().ID, hi.pair.Active().ID
+		x := lo.pair.Active().ID
 		fromLo, fromHi := s.write(lo), s.write(hi)
 		s.read(lo, fromHi)
 		s.active(lo, x, "the larger start arrives")
@@ -283,7 +283,7 @@ func TestR_SES_05_CrossedStarts(t *testing.T) {
 		// The larger start arrives late, after the answer on the smaller: it
 		// could be a peer that has lost its state, and is preferred.
 		s, lo, hi = crossed(t, seed)
-		x, y = lo.pair.Active().ID, hi.pair.Active().ID
+		x, y := lo.pair.Active().ID, hi.pair.Active().ID
 		fromHi = s.write(hi)
 		s.talk(lo)
 		s.talk(hi)
@@ -447,7 +447,7 @@ func TestR_SES_09_FollowingThePeer(t *testing.T) {
 
 	// The other way round half as many will do.
 	s, lo, hi = crossed(t, 12)
-	x, y = lo.pair.Active().ID, hi.pair.Active().ID
+	x = lo.pair.Active().ID
 	clear(lo.keys)
 	s.read(hi, s.write(lo))
 	s.active(hi, x, "the smaller start arrives")
