@@ -1,7 +1,7 @@
 // Bench runs the benchmarks that have a bar and prints, for each, the measured
 // ratio beside it.
 //
-//	go run ./bench [-time 300ms] [-count 3] [-markdown]
+//	go run ./bench [-time 1s] [-count 3] [-markdown]
 //
 // Every benchmark computes its floor in the same run, so the ratios carry over
 // between machines where absolute times do not. The median of count runs is
@@ -52,7 +52,7 @@ var rows = []row{
 }
 
 func main() {
-	each := flag.String("time", "300ms", "how long each benchmark runs")
+	each := flag.String("time", "1s", "how long each benchmark runs")
 	count := flag.Int("count", 3, "how often each benchmark runs")
 	markdown := flag.Bool("markdown", false, "print the table for the README")
 	flag.Parse()
