@@ -179,6 +179,21 @@ func (f *fake) Message(_ context.Context, id string) (client.Message, error) {
 	return client.Message{}, client.ErrNotFound
 }
 
+func (f *fake) Export(_ context.Context, with string) (int, iter.Seq2[client.Message, error], error) {
+	all := slices.Concat(f.messages, f.sent)
+	return len(all), func(yield func(client.Message, error) bool) {
+		for i, m := range all {
+			if err := f.fail["Export"]; err != nil && i == 1 {
+				yield(client.Message{}, err)
+				return
+			}
+			if !yield(m, nil) {
+				return
+			}
+		}
+	}, nil
+}
+
 func (f *fake) Resolve(_ context.Context, word string) (string, error) {
 	if err := f.fail["Resolve"]; err != nil {
 		return "", err

@@ -48,10 +48,12 @@ func (a *app) history() *cobra.Command {
 	var limit int
 	var before string
 	cmd := &cobra.Command{
-		Use:     "history RECIPIENT",
-		Short:   "show the messages of a conversation",
-		GroupID: groupDaily,
-		Long:    "Shows the newest messages with RECIPIENT, oldest first. Reading history does not mark\nanything as taken.",
+		Use:         "history RECIPIENT",
+		Short:       "show the messages of a conversation",
+		GroupID:     groupDaily,
+		Annotations: map[string]string{verb: "yes"},
+		Long: "Shows the newest messages with RECIPIENT, oldest first. Reading history does not mark\nanything as taken." +
+			"\n\n`pawl history export` writes whole conversations; somebody called export is reached by the full address.",
 		Example: "  pawl history bob\n  pawl history bob --limit 10\n  pawl history bob --before ID --json",
 		Args:    words(1, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
@@ -80,6 +82,7 @@ func (a *app) history() *cobra.Command {
 	}
 	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "show at most `N`")
 	cmd.Flags().StringVar(&before, "before", "", "`ID` of a message: show what came before it")
+	cmd.AddCommand(a.historyExport())
 	return cmd
 }
 

@@ -80,6 +80,9 @@ func manPage(c *cobra.Command) string {
 	section("SYNOPSIS")
 	line := c.UseLine()
 	if c.HasAvailableSubCommands() {
+		if c.Annotations[verb] != "" {
+			fmt.Fprintf(&b, ".B %s\n.br\n", roff(line))
+		}
 		line = c.CommandPath() + " COMMAND [flags]"
 	}
 	fmt.Fprintf(&b, ".B %s\n", roff(line))

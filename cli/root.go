@@ -318,7 +318,7 @@ const helpTemplate = `{{with (or .Long .Short)}}{{. | trimTrailingWhitespaces}}
 
 {{end}}{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
 
-const usageTemplate = `Usage:{{if and .Runnable (not .HasAvailableSubCommands)}}
+const usageTemplate = `Usage:{{if and .Runnable (or (not .HasAvailableSubCommands) (index .Annotations "verb"))}}
   {{.UseLine}}{{end}}{{if .HasAvailableSubCommands}}
   {{.CommandPath}} COMMAND [flags]{{end}}{{if .HasExample}}
 

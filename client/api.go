@@ -258,6 +258,10 @@ type API interface {
 	// before, when not empty, is the ID to page back from.
 	History(ctx context.Context, with string, limit int, before string) ([]Message, error)
 	Message(ctx context.Context, id string) (Message, error)
+	// Export yields every message with the peer, or of all conversations when
+	// with is empty, in the order in which they entered the store, and tells
+	// about how many there are.
+	Export(ctx context.Context, with string) (about int, all iter.Seq2[Message, error], err error)
 
 	Resolve(ctx context.Context, word string) (string, error)
 	Contacts(ctx context.Context) ([]Contact, error)

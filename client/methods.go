@@ -123,6 +123,7 @@ func answers() map[string]served {
 	add(serve(callConversations))
 	add(serve(callHistory))
 	add(serve(callMessage))
+	add(serve(callExport))
 	add(serve(callResolve))
 	add(serve(callContacts))
 	add(serve(callContact))
