@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"os"
@@ -194,6 +195,11 @@ func (f *fake) Export(_ context.Context, with string) (int, iter.Seq2[client.Mes
 	}, nil
 }
 
+func (f *fake) Backup(_ context.Context, to io.Writer, _ client.BackupOptions) (client.BackupSummary, error) {
+	_, err := io.WriteString(to, "half a backup")
+	return client.BackupSummary{Address: "alice@localhost", Identity: "AAAA BBBB", Device: "00000000000000a1", MadeAt: noon, Contacts: 1, Messages: 2}, errors.Join(err, f.fail["Backup"])
+}
+
 func (f *fake) Resolve(_ context.Context, word string) (string, error) {
 	if err := f.fail["Resolve"]; err != nil {
 		return "", err
@@ -292,6 +298,7 @@ func sentinels() map[string]error {
 		"refused": client.ErrRefused, "invite_invalid": client.ErrInvite, "unknown_recipient": client.ErrUnknownRecipient,
 		"identity_changed": client.ErrIdentityChanged, "rate_limited": client.ErrRateLimited, "mailbox_full": client.ErrMailboxFull,
 		"text_too_long": client.ErrTooLong, "text_invalid": client.ErrInvalidText, "revoked": client.ErrRevoked, "clock": client.ErrClock,
-		"message_not_found": client.ErrNotFound,
+		"message_not_found": client.ErrNotFound, "backup_damaged": client.ErrBackupDamaged, "backup_newer": client.ErrBackupNewer,
+		"backup_passphrase": client.ErrBackupPassphrase,
 	}
 }

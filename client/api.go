@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"log/slog"
 	"time"
@@ -220,6 +221,9 @@ var (
 	ErrRevoked          = errors.New("this device is no longer part of the account")
 	ErrClock            = errors.New("this machine's clock is too far from the server's")
 	ErrNotFound         = errors.New("there is no such message")
+	ErrBackupDamaged    = errors.New("the backup cannot be used")
+	ErrBackupNewer      = errors.New("the backup was made by a newer version")
+	ErrBackupPassphrase = errors.New("the passphrase does not open the backup")
 )
 
 // AmbiguousError lists the people a word could mean.
@@ -262,6 +266,11 @@ type API interface {
 	// with is empty, in the order in which they entered the store, and tells
 	// about how many there are.
 	Export(ctx context.Context, with string) (about int, all iter.Seq2[Message, error], err error)
+
+	// Backup writes a sealed backup of the account, its contacts and its
+	// history. A client that is attached to a running owner needs the store's
+	// own secret in its Config.
+	Backup(ctx context.Context, to io.Writer, o BackupOptions) (BackupSummary, error)
 
 	Resolve(ctx context.Context, word string) (string, error)
 	Contacts(ctx context.Context) ([]Contact, error)

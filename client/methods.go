@@ -124,6 +124,7 @@ func answers() map[string]served {
 	add(serve(callHistory))
 	add(serve(callMessage))
 	add(serve(callExport))
+	add(serve(callBackup))
 	add(serve(callResolve))
 	add(serve(callContacts))
 	add(serve(callContact))
@@ -160,7 +161,8 @@ func kinds() map[string]error {
 		"refused": ErrRefused, "invite": ErrInvite, "unknown_recipient": ErrUnknownRecipient,
 		"identity_changed": ErrIdentityChanged, "rate_limited": ErrRateLimited, "mailbox_full": ErrMailboxFull,
 		"too_long": ErrTooLong, "invalid_text": ErrInvalidText, "revoked": ErrRevoked, "clock": ErrClock,
-		"not_found": ErrNotFound, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
+		"not_found": ErrNotFound, "backup_damaged": ErrBackupDamaged, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
+		"self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }
 

@@ -248,6 +248,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == relay.PathRegister && r.Method == http.MethodPost:
 		s.register(w, r)
+	case r.URL.Path == relay.PathRecover && r.Method == http.MethodPost:
+		s.recover(w, r)
 	case r.URL.Path == relay.PathConnect && r.Method == http.MethodGet:
 		s.connect(w, r)
 	default:

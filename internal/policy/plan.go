@@ -13,7 +13,7 @@ func Layers() [][]string {
 		{"./internal/relayclient", "./server"},
 		{"./server/memstore", "./server/sqlitestore", "./server/storetest"},
 		{"./internal/vault"},
-		{"./internal/owner"},
+		{"./internal/owner", "./internal/backup"},
 		{"./client"},
 		{"./cli"},
 		{"."},
@@ -45,7 +45,7 @@ func Core() []string {
 
 // readers can open, or are made to hold, what a message says.
 func readers() []string {
-	return []string{"./ratchet", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./client", "./cli"}
+	return []string{"./ratchet", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./client", "./cli"}
 }
 
 // Bans is the import policy.
@@ -73,7 +73,7 @@ func Bans() []Ban {
 			Why: "the vocabulary is where client and server meet and belongs to neither"},
 		{From: []string{"./internal/relayclient"}, To: append(readers(), server...),
 			Why: "the device's side of the wire carries envelopes and never opens them"},
-		{From: []string{"./client", "./internal/vault", "./internal/owner"}, To: append([]string{"./cli"}, server...),
+		{From: []string{"./client", "./internal/vault", "./internal/owner", "./internal/backup"}, To: append([]string{"./cli"}, server...),
 			Why: "an embedded client brings neither a terminal nor a server with it"},
 		{From: []string{"./client", "./internal/..."}, To: []string{"github.com/spf13/...", "rsc.io/qr/...", "golang.org/x/term"},
 			Why: "terminals and flags are the command line's concern"},

@@ -39,6 +39,9 @@ const (
 	MaxToken = 64
 	// MaxResponse is the longest body of a registration's answer.
 	MaxResponse = 1 << 10
+	// MaxRecoverAnswer is the longest body of the answer to a device that asks
+	// to be let in: a page of entries.
+	MaxRecoverAnswer = MaxPage + MaxEntry
 	// WindowMessages and WindowBytes bound what the server has delivered on
 	// one connection and not yet seen acknowledged. The byte bound is
 	// exceeded by at most one message.

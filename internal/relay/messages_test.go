@@ -17,6 +17,7 @@ func kinds() []Message {
 		&RegisterRequest{}, &RegisterResult{}, &RegisterResponse{}, &Hello{}, &LoginRequest{}, &LoginResult{},
 		&AccountRequest{}, &AccountResult{}, &PutDeviceListRequest{}, &PutPrekeysRequest{}, &PrekeyStatus{},
 		&TakeBundleRequest{}, &TakeBundleResult{}, &SendRequest{}, &AckRequest{}, &Deliver{}, &MailboxEndResult{},
+		&RecoverRequest{}, &RecoverResponse{}, &RecoverConflict{},
 	}
 }
 
@@ -40,6 +41,9 @@ func examples() []Message {
 		&AckRequest{Seqs: []uint64{1, 2}},
 		&Deliver{Messages: []Delivery{{Seq: 1, At: 1, Body: []byte{1}}}, Empty: true},
 		&MailboxEndResult{Seq: 9},
+		&RecoverRequest{Entry: []byte{1}, Upload: []byte{2}},
+		&RecoverResponse{Code: 4, Body: []byte{1}},
+		&RecoverConflict{Version: 2, Entries: [][]byte{{1}}},
 	}
 }
 

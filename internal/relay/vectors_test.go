@@ -20,6 +20,7 @@ func TestVectors(t *testing.T) {
 		"relay-register", "relay-time", "relay-register-answer", "relay-hello", "relay-login", "relay-time",
 		"relay-account", "relay-account-page", "relay-entry", "relay-upload", "relay-prekey-status",
 		"relay-take", "relay-bundle", "relay-send", "relay-ack", "relay-deliver", "relay-mailbox-end",
+		"relay-recover", "relay-recover-answer", "relay-recover-conflict",
 	}
 	var vectors []vectorfile.Vector
 	done := map[string]bool{}

@@ -25,7 +25,7 @@ func Register(ctx context.Context, t Target, r relay.RegisterRequest) (relay.Reg
 		return relay.RegisterResult{}, fmt.Errorf("%w: its name is malformed", ErrUnreachable)
 	}
 	req.Header.Set("Content-Type", relay.ContentType)
-	answer, err := t.roundTrip(ctx, req)
+	answer, err := t.roundTrip(ctx, req, relay.MaxResponse+64)
 	if err != nil {
 		return relay.RegisterResult{}, err
 	}
@@ -44,8 +44,8 @@ func Register(ctx context.Context, t Target, r relay.RegisterRequest) (relay.Reg
 }
 
 // roundTrip sends one request on a connection of its own and reads at most
-// MaxResponse bytes of answer.
-func (t Target) roundTrip(ctx context.Context, req *http.Request) ([]byte, error) {
+// limit bytes of answer.
+func (t Target) roundTrip(ctx context.Context, req *http.Request, limit int64) ([]byte, error) {
 	c, err := t.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (t Target) roundTrip(ctx context.Context, req *http.Request) ([]byte, error
 		return nil, unreachable(ctx, err)
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, relay.MaxResponse+64))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	if err != nil {
 		return nil, unreachable(ctx, err)
 	}

@@ -1,0 +1,308 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/backup"
+	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/dh"
+	"github.com/pawl-chat/pawl/internal/owner"
+	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/relayclient"
+	"github.com/pawl-chat/pawl/internal/vault"
+	"github.com/pawl-chat/pawl/prekeys"
+)
+
+// RestoreRequest is what a restore needs beside the backup.
+type RestoreRequest struct {
+	BackupOptions
+	// DeviceName is that of the new device; may be empty.
+	DeviceName string
+	// RevokeOld removes the device that made the backup from the account.
+	RevokeOld bool
+}
+
+// metaRestore names the backup that is being restored, until that is done.
+var metaRestore = []byte("restore")
+
+// restoreBatch is how many records one transaction of a restore writes.
+const restoreBatch = 500
+
+// maxRecoverTries bounds how often a list may move on under a restore.
+const maxRecoverTries = 32
+
+// Restore makes a new home of a backup: a new device of the same account, with
+// the backup's contacts and history, and without any session (R-BAK-06). The
+// backup is read twice: nothing is made before all of it has been checked.
+// Repeating a restore that was cut short takes it up again (R-BAK-07).
+func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreRequest) (_ API, s BackupSummary, err error) {
+	if err := devicelist.CheckName(req.DeviceName); err != nil {
+		return nil, s, &wrapped{ErrInvalidText, err}
+	}
+	id, identity, end, err := readBackup(ctx, from, BackupOptions{Passphrase: req.Passphrase}, nil)
+	if err != nil {
+		return nil, s, err
+	}
+	defer clear(identity.AccountKey)
+	if s, err = summary(identity, end); err != nil {
+		return nil, s, err
+	}
+	if _, err := from.Seek(0, io.SeekStart); err != nil {
+		return nil, s, fmt.Errorf("reading the backup again: %w", err)
+	}
+	role, err := owner.Acquire(ctx, cfg.Home, owner.WithSecret(cfg.Unlock.secret()))
+	if err != nil {
+		return nil, s, ownerError(err)
+	}
+	own, ok := role.(*owner.Owner)
+	if !ok {
+		role.Close()
+		return nil, s, ErrAlreadyHere
+	}
+	v, err := vault.Create(cfg.Home, cfg.Unlock.vault(), tables())
+	made := err == nil
+	if errors.Is(err, vault.ErrExists) {
+		v, err = vault.Open(cfg.Home, cfg.Unlock.vault(), tables())
+	}
+	if err != nil {
+		own.Close()
+		return nil, s, storeError(err)
+	}
+	r := &restore{ctx: ctx, cfg: cfg, req: req, vault: v, id: id, identity: identity, list: devicelist.List{}}
+	if err := r.do(from); err != nil {
+		// Keys that the server may have heard of are kept, so that repeating
+		// the restore goes on with them.
+		if made && !r.told {
+			err = errors.Join(err, v.Destroy())
+		} else {
+			v.Close()
+		}
+		own.Close()
+		return nil, s, err
+	}
+	c := &Client{cfg: cfg}
+	if err := c.own(own, v); err != nil {
+		return nil, s, err
+	}
+	return c, s, nil
+}
+
+// restore is one restore under way.
+type restore struct {
+	ctx      context.Context
+	cfg      Config
+	req      RestoreRequest
+	vault    *vault.Vault
+	id       []byte
+	identity *backup.Identity
+	list     devicelist.List
+	self     *self
+	told     bool // the server may have heard of the new device
+}
+
+func (r *restore) do(from io.Reader) error {
+	if err := r.begin(); err != nil {
+		return err
+	}
+	if err := r.fill(from); err != nil {
+		return err
+	}
+	if err := r.join(); err != nil {
+		return err
+	}
+	r.self.record.Registered, r.self.record.Upload = true, nil
+	return storeError(r.vault.Update(r.ctx, func(tx *vault.Tx) error {
+		if _, err := tx.Delete(tableMeta, metaRestore); err != nil {
+			return err
+		}
+		return tx.Put(tableMeta, metaAccount, nil, 0, codec.Marshal(r.self.record))
+	}))
+}
+
+// begin draws the keys of the new device and makes them durable, or finds
+// those of an earlier attempt at the same backup.
+func (r *restore) begin() (err error) {
+	if r.list, err = r.identity.List(); err != nil {
+		return backupError(err)
+	}
+	var begun []byte
+	err = storeError(r.vault.View(r.ctx, func(tx *vault.Tx) error {
+		begun, _, err = tx.Get(tableMeta, metaRestore)
+		return err
+	}))
+	if err != nil {
+		return err
+	}
+	r.self, err = readSelf(r.vault)
+	switch {
+	case err == nil && !r.self.record.Registered && bytes.Equal(begun, r.id):
+		r.told = true
+		return nil
+	case err == nil:
+		return ErrAlreadyHere
+	case !errors.Is(err, ErrNotRegistered):
+		return err
+	}
+	record, up, private := r.newDevice()
+	digest := up.Digest()
+	err = storeError(r.vault.Update(r.ctx, func(tx *vault.Tx) error {
+		if err := tx.Put(tableMeta, metaRestore, nil, 0, r.id); err != nil {
+			return err
+		}
+		if err := tx.Put(tableMeta, metaAccount, nil, 0, codec.Marshal(record)); err != nil {
+			return err
+		}
+		return storePrekeys(tx, private, prekeyRecord{Digest: digest[:], Left: prekeys.OneTimeKeys})
+	}))
+	if err != nil {
+		return err
+	}
+	r.self, err = record.live()
+	return err
+}
+
+// newDevice draws all keys of a device: none comes from the backup (R-BAK-06).
+func (r *restore) newDevice() (accountRecord, prekeys.Upload, []prekeys.Private) {
+	sign := make([]byte, ed25519.SeedSize)
+	rand.Read(sign)
+	key, _ := dh.Generate()
+	priv := key.Export()
+	record := accountRecord{
+		Version: 1, Address: r.identity.Address, Device: uint64(address.NewDevice()), DeviceName: r.req.DeviceName,
+		AccountKey: bytes.Clone(r.identity.AccountKey), SignKey: sign, DHKey: priv[:],
+		Host: r.identity.Host, Pin: r.identity.Pin, Created: r.identity.Created, Chain: r.identity.Chain,
+	}
+	up, private := prekeys.Generate(r.cfg.clock()(), prekeys.OwnerAt(r.list.Account, address.Device(record.Device)), ed25519.NewKeyFromSeed(sign))
+	record.Upload = up.Bytes()
+	return record, up, private
+}
+
+// fill writes contacts, messages and consumers. Orders are the positions in
+// the backup, so that doing it twice changes nothing.
+func (r *restore) fill(from io.Reader) error {
+	var batch []backup.Record
+	order := int64(0)
+	flush := func() error {
+		base := order
+		err := storeError(r.vault.Update(r.ctx, func(tx *vault.Tx) error {
+			order = base
+			for _, record := range batch {
+				if err := fillRecord(tx, record, &order); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		batch = batch[:0]
+		return err
+	}
+	id, again, _, err := readBackup(r.ctx, from, r.req.BackupOptions, func(record backup.Record) error {
+		if batch = append(batch, record); len(batch) < restoreBatch {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(id, r.id) || again.Address != r.identity.Address {
+		return fmt.Errorf("%w: it changed while it was read", ErrBackupDamaged)
+	}
+	clear(again.AccountKey)
+	return flush()
+}
+
+func fillRecord(tx *vault.Tx, record backup.Record, order *int64) error {
+	switch v := record.(type) {
+	case *backup.Contact:
+		return putContact(tx, contactRecord{
+			Address: v.Address, Alias: v.Alias, Chain: v.Chain, Verified: v.Verified, Pending: v.Pending,
+			FirstSeen: v.FirstSeen, Known: v.Known,
+		})
+	case *backup.Message:
+		*order++
+		_, err := insertMessage(tx, restored(v, *order))
+		return err
+	case *backup.Consumer:
+		return tx.Put(tableMeta, consumerKey(v.Name), nil, 0, encodeRecord(consumerRecord{Acked: int64(v.Taken)}))
+	}
+	return nil
+}
+
+// join adds the device to the account's list at the server, after bringing the
+// backup's list up to date (R-BAK-06). The server's entries are verified: they
+// extend what the backup holds, or the restore stops (R-RCV-04).
+func (r *restore) join() error {
+	rec := &r.self.record
+	chain, list := slices.Clip(rec.Chain), r.list
+	for range maxRecoverTries {
+		if d, ok := list.Device(r.self.device); ok {
+			if d.Status != devicelist.Active {
+				return ErrRevoked
+			}
+			rec.Chain = chain // an earlier attempt went through
+			return nil
+		}
+		entry, err := r.entry(list)
+		if err != nil {
+			return err
+		}
+		r.told = true
+		lacking, err := relayclient.Recover(r.ctx, r.self.target(), relay.RecoverRequest{Entry: entry, Upload: rec.Upload})
+		if err == nil {
+			rec.Chain = append(chain, entry)
+			return nil
+		}
+		if !errors.Is(err, relay.Conflict) {
+			r.told = !settledRefusal(relayError(err))
+			if errors.Is(err, relay.Unauthorized) {
+				r.told = false
+				return fmt.Errorf("%w: it does not have this account under this key", ErrRefused)
+			}
+			return relayError(err)
+		}
+		if len(lacking) == 0 {
+			r.told = false
+			return fmt.Errorf("%w: its device list is older than the backup's", ErrRefused)
+		}
+		for _, e := range lacking {
+			if list, err = devicelist.Extend(list, e); err != nil {
+				r.told = false
+				return &wrapped{ErrRefused, fmt.Errorf("its device list does not extend the backup's: %w", err)}
+			}
+			chain = append(chain, e)
+		}
+	}
+	return fmt.Errorf("%w: the account's device list keeps changing", ErrUnreachable)
+}
+
+// entry is the next version of the list, with the new device and without the
+// old one if so asked.
+func (r *restore) entry(list devicelist.List) ([]byte, error) {
+	now := r.cfg.clock()()
+	next := list.Next(now)
+	if r.req.RevokeOld {
+		for i := range next.Devices {
+			if uint64(next.Devices[i].ID) == r.identity.Device {
+				next.Devices[i].Status = devicelist.Revoked
+			}
+		}
+	}
+	s := r.self
+	next.Devices = append(next.Devices, devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, time.Unix(max(now.Unix(), list.Time), 0)))
+	entry, err := devicelist.Sign(next, s.account)
+	if errors.Is(err, devicelist.ErrLimit) {
+		return nil, fmt.Errorf("%w: the account has as many devices as it may; revoke the old one", ErrRefused)
+	}
+	return entry, err
+}
