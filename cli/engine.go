@@ -17,11 +17,13 @@ import (
 // engine wires the commands to the packages that do the work.
 func engine() Engine {
 	return Engine{
-		Register: client.Register,
-		Open:     client.Open,
-		Serve:    func(c ServeConfig) (Server, error) { return newRelay(c) },
-		Examine:  examine,
-		Forge:    forge,
+		Register:     client.Register,
+		Open:         client.Open,
+		VerifyBackup: client.VerifyBackup,
+		Restore:      client.Restore,
+		Serve:        func(c ServeConfig) (Server, error) { return newRelay(c) },
+		Examine:      examine,
+		Forge:        forge,
 	}
 }
 

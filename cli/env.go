@@ -48,7 +48,10 @@ type Env struct {
 type Engine struct {
 	Register func(context.Context, client.Config, client.RegisterRequest) (client.API, error)
 	Open     func(context.Context, client.Config) (client.API, error)
-	Serve    func(ServeConfig) (Server, error)
+	// VerifyBackup reads a backup to its end; Restore makes a home of one.
+	VerifyBackup func(context.Context, io.Reader, client.BackupOptions) (client.BackupSummary, error)
+	Restore      func(context.Context, client.Config, io.ReadSeeker, client.RestoreRequest) (client.API, client.BackupSummary, error)
+	Serve        func(ServeConfig) (Server, error)
 	// Examine opens a copy of a home as a thief with the passphrase would.
 	Examine func(client.Config) (Examination, error)
 	// Forge makes a message that was never sent out of one that was, from what

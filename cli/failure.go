@@ -62,6 +62,9 @@ func classes() []class {
 		{client.ErrServerIdentity, "server_identity", exitIdentity, false, "someone may be between you and the server, or its operator made a new key; ask the operator for a new invite link by another way before going on"},
 		{client.ErrIdentityChanged, "identity_changed", exitIdentity, false, "compare safety numbers with `pawl verify RECIPIENT`, then accept the new identity with `pawl verify RECIPIENT --confirm`"},
 		{client.ErrWrongPassphrase, "wrong_passphrase", exitLocked, false, "nothing was changed; check --passphrase-file, PAWL_PASSPHRASE_FILE or --key-file"},
+		{client.ErrBackupPassphrase, "backup_passphrase", exitLocked, false, "nothing was changed; the backup has a passphrase of its own, see --backup-passphrase-file"},
+		{client.ErrBackupNewer, "backup_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},
+		{client.ErrBackupDamaged, "backup_damaged", exitUnexpected, false, "nothing was changed; try another copy of the file"},
 		{client.ErrLocked, "locked", exitLocked, false, "give --passphrase-file F or --key-file F, set PAWL_PASSPHRASE_FILE, or run on a terminal"},
 		{client.ErrRevoked, "revoked", exitLocked, false, "another device of this account removed this one; what is stored here stays readable"},
 		{client.ErrNotRegistered, "not_registered", exitLocked, false, "make an account with `pawl register NAME --invite LINK`, or choose another home with --home or PAWL_HOME"},
@@ -83,6 +86,7 @@ func classes() []class {
 		{server.ErrDamaged, "store_damaged", exitUnexpected, false, "leave the directory as it is and copy it before anything else"},
 		{server.ErrNewer, "store_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},
 		{server.ErrDiskFull, "disk_full", exitUnexpected, true, "make room and start again"},
+		{syscall.ENOSPC, "disk_full", exitUnexpected, true, "make room and try again; nothing was lost"},
 		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
@@ -113,7 +117,7 @@ func tidy(message string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
 		switch part {
-		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist":
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup":
 			continue
 		}
 		if !slices.Contains(parts, part) {

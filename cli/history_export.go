@@ -236,8 +236,19 @@ func (a *app) progress(what string, total int) *progress {
 }
 
 func (p *progress) step(n int) {
-	p.done += n
-	if p.app.out.quiet || !p.rewriting || p.done%64 != 0 {
+	if p.done += n; p.done%64 == 0 {
+		p.show()
+	}
+}
+
+// at sets how far it has come, and how far it goes when that is known.
+func (p *progress) at(done, about int) {
+	p.done, p.total = done, about
+	p.show()
+}
+
+func (p *progress) show() {
+	if p.app.out.quiet || !p.rewriting {
 		return
 	}
 	now := p.app.env.Now()

@@ -112,6 +112,17 @@ type statusObject struct {
 	Warnings       []string      `json:"warnings" doc:"what needs attention, in words"`
 }
 
+type backupObject struct {
+	header
+	File     string `json:"file" doc:"path of the backup, as given"`
+	Address  string `json:"address" doc:"the account, user@host[:port]"`
+	Identity string `json:"identity" doc:"fingerprint of the account key"`
+	Device   string `json:"device" doc:"device that made the backup"`
+	MadeAt   string `json:"made_at" doc:"RFC 3339, UTC"`
+	Contacts int    `json:"contacts" doc:"how many contacts it holds"`
+	Messages int    `json:"messages" doc:"how many messages it holds, notices and tombstones included"`
+}
+
 type serverObject struct {
 	header
 	Listen string `json:"listen" doc:"address and port it answers on"`
@@ -226,6 +237,10 @@ func fives(digits string) []string {
 		groups, digits = append(groups, digits[:5]), digits[5:]
 	}
 	return append(groups, digits)
+}
+
+func backupOf(path string, b client.BackupSummary) backupObject {
+	return backupObject{head("backup"), path, b.Address, b.Identity, b.Device, instant(b.MadeAt), b.Contacts, b.Messages}
 }
 
 func statusOf(s client.StatusReport) statusObject {

@@ -134,7 +134,7 @@ func (a *app) unlockNew(ctx context.Context, home string) (u client.Unlock, undo
 		return u, undo, err
 	}
 	if u.KeyFile == "" {
-		u.Passphrase, err = a.newPassphrase(ctx)
+		u.Passphrase, err = a.newSecret(ctx, "passphrase for the new store: ")
 		if !errors.Is(err, ErrNoTerminal) {
 			return u, undo, err
 		}
@@ -171,29 +171,6 @@ func filled(dir string) int {
 		}
 	}
 	return n
-}
-
-// newPassphrase asks for a passphrase twice.
-func (a *app) newPassphrase(ctx context.Context) ([]byte, error) {
-	for range promptTries {
-		first, err := a.env.ReadSecret(ctx, "passphrase for the new store: ")
-		if err != nil {
-			return nil, err
-		}
-		if len(first) == 0 {
-			a.out.note("a passphrase cannot be empty")
-			continue
-		}
-		second, err := a.env.ReadSecret(ctx, "once more: ")
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(first, second) {
-			return first, nil
-		}
-		a.out.note("the two differ")
-	}
-	return nil, usagef("", "no passphrase was chosen")
 }
 
 // open opens the account of the home. A running owner process needs no

@@ -22,6 +22,16 @@ type BackupOptions struct {
 	// Progress, when not nil, is told now and then how many messages are done,
 	// and about how many there are.
 	Progress func(done, about int)
+	// Recovery makes or reads a recovery file: the identity alone.
+	Recovery bool
+}
+
+// purpose is what the file says it is for (R-BAK-09).
+func (o BackupOptions) purpose() backup.Purpose {
+	if o.Recovery {
+		return backup.Recovery
+	}
+	return backup.Whole
 }
 
 // BackupSummary is what a backup holds.
@@ -183,23 +193,37 @@ func (c *Client) Backup(ctx context.Context, to io.Writer, o BackupOptions) (s B
 		return s, err
 	}
 	defer clear(start.Identity.AccountKey)
-	w, err := backup.NewWriter(to, backup.Whole, o.Passphrase)
+	w, err := backup.NewWriter(to, o.purpose(), o.Passphrase)
 	if err != nil {
 		return s, backupError(err)
 	}
 	if err := w.Put(&start.Identity); err != nil {
 		return s, backupError(err)
 	}
+	if !o.Recovery {
+		if err := c.backupRest(ctx, w, start, o); err != nil {
+			return s, err
+		}
+	}
+	end, err := w.Close()
+	if err != nil {
+		return s, backupError(err)
+	}
+	return summary(&start.Identity, end)
+}
+
+// backupRest writes everything but the identity.
+func (c *Client) backupRest(ctx context.Context, w *backup.Writer, start backupPart, o BackupOptions) error {
 	for _, addr := range start.Contacts {
 		p, err := run(ctx, c, callBackup, backupQuery{Contact: addr})
 		if err != nil {
-			return s, err
+			return err
 		}
 		if p.Contact == nil {
 			continue // removed meanwhile
 		}
 		if err := w.Put(p.Contact); err != nil {
-			return s, backupError(err)
+			return backupError(err)
 		}
 	}
 	// An acknowledgement is an order, and orders are drawn anew by a restore:
@@ -209,11 +233,11 @@ func (c *Client) Backup(ctx context.Context, to io.Writer, o BackupOptions) (s B
 	for {
 		p, err := run(ctx, c, callBackup, backupQuery{After: after})
 		if err != nil {
-			return s, err
+			return err
 		}
 		for i := range p.Messages {
 			if err := w.Put(&p.Messages[i]); err != nil {
-				return s, backupError(err)
+				return backupError(err)
 			}
 			done++
 			after = p.Orders[i]
@@ -237,14 +261,10 @@ func (c *Client) Backup(ctx context.Context, to io.Writer, o BackupOptions) (s B
 	slices.Sort(names)
 	for _, name := range names {
 		if err := w.Put(&backup.Consumer{Name: name, Taken: taken[name]}); err != nil {
-			return s, backupError(err)
+			return backupError(err)
 		}
 	}
-	end, err := w.Close()
-	if err != nil {
-		return s, backupError(err)
-	}
-	return summary(&start.Identity, end)
+	return nil
 }
 
 func summary(i *backup.Identity, end backup.End) (BackupSummary, error) {
@@ -271,7 +291,7 @@ func VerifyBackup(ctx context.Context, from io.Reader, o BackupOptions) (BackupS
 
 // readBackup hands each record but identity and end to take, and returns them.
 func readBackup(ctx context.Context, from io.Reader, o BackupOptions, take func(backup.Record) error) (id []byte, i *backup.Identity, end backup.End, err error) {
-	r, err := backup.NewReader(from, backup.Whole, o.Passphrase)
+	r, err := backup.NewReader(from, o.purpose(), o.Passphrase)
 	if err != nil {
 		return nil, nil, end, backupError(err)
 	}

@@ -30,6 +30,8 @@ type RestoreRequest struct {
 	DeviceName string
 	// RevokeOld removes the device that made the backup from the account.
 	RevokeOld bool
+	// RevokeAll removes every other device: for who lost them all.
+	RevokeAll bool
 }
 
 // metaRestore names the backup that is being restored, until that is done.
@@ -49,7 +51,7 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 	if err := devicelist.CheckName(req.DeviceName); err != nil {
 		return nil, s, &wrapped{ErrInvalidText, err}
 	}
-	id, identity, end, err := readBackup(ctx, from, BackupOptions{Passphrase: req.Passphrase}, nil)
+	id, identity, end, err := readBackup(ctx, from, BackupOptions{Passphrase: req.Passphrase, Recovery: req.Recovery}, nil)
 	if err != nil {
 		return nil, s, err
 	}
@@ -291,11 +293,9 @@ func (r *restore) join() error {
 func (r *restore) entry(list devicelist.List) ([]byte, error) {
 	now := r.cfg.clock()()
 	next := list.Next(now)
-	if r.req.RevokeOld {
-		for i := range next.Devices {
-			if uint64(next.Devices[i].ID) == r.identity.Device {
-				next.Devices[i].Status = devicelist.Revoked
-			}
+	for i := range next.Devices {
+		if r.req.RevokeAll || (r.req.RevokeOld && uint64(next.Devices[i].ID) == r.identity.Device) {
+			next.Devices[i].Status = devicelist.Revoked
 		}
 	}
 	s := r.self

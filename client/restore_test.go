@@ -221,3 +221,42 @@ func TestR_BAK_08_TheAccountKeyNeedsTheStoresSecret(t *testing.T) {
 		t.Errorf("with it: %v", err)
 	}
 }
+
+// R-BAK-09: who lost every device takes the account back with the recovery file alone,
+// and may remove all that are left.
+func TestR_BAK_09_TheRecoveryFileAlone(t *testing.T) {
+	w := newWorld(t)
+	a := w.join(config(t, "alice"), "alice")
+	b := w.join(config(t, "bob"), "bob")
+	send(t, a, b.Account().Address, "one")
+	take(t, b)
+	o := sealedUnder
+	o.Recovery = true
+	var file bytes.Buffer
+	s, err := a.Backup(ctx(t), &file, o)
+	if err != nil || s.Messages != 0 || s.Contacts != 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if _, err := restoreTo(t, config(t, "wrong"), file.Bytes(), false); !errors.Is(err, client.ErrBackupDamaged) {
+		t.Errorf("as a whole backup: %v", err)
+	}
+	if _, err := restoreTo(t, config(t, "second"), backedUp(t, a), false); err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := client.Restore(ctx(t), config(t, "fresh"), bytes.NewReader(file.Bytes()), client.RestoreRequest{BackupOptions: o, RevokeAll: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.Account().Identity != a.Account().Identity {
+		t.Error("another identity")
+	}
+	send(t, b, a.Account().Address, "two")
+	if got := take(t, c); strings.Join(got, ",") != "two" {
+		t.Errorf("received %q", got)
+	}
+	seen, err := b.Contact(ctx(t), a.Account().Address)
+	if err != nil || len(seen.Devices) != 3 || !seen.Devices[0].Revoked || !seen.Devices[1].Revoked || seen.Devices[2].Revoked {
+		t.Errorf("bob sees %+v, %v", seen, err)
+	}
+}

@@ -1,0 +1,276 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+func (a *app) backup() *cobra.Command {
+	return a.noun(&cobra.Command{
+		Use:     "backup",
+		Short:   "make, check and restore sealed backups",
+		GroupID: groupSetup,
+		Long: `A backup is one sealed file with the account's identity, contacts and history, under a
+passphrase of its own (--backup-passphrase-file, or asked for on the terminal). It
+holds nothing of the ratchet: a device that is restored from it is a new device of the
+account and starts new sessions.
+
+Whoever has the file and its passphrase has the account. Keep them apart.`,
+		Example: "  pawl backup create alice.pawl\n  pawl backup verify alice.pawl\n  pawl backup restore alice.pawl",
+	}, a.backupCreate(), a.backupVerify(), a.backupRestore())
+}
+
+func backupPassphraseFlag(cmd *cobra.Command, file *string) {
+	cmd.Flags().StringVar(file, "backup-passphrase-file", "", "`FILE` that holds the passphrase of the backup")
+}
+
+// backupPassphrase finds the passphrase of a backup. It is never the store's
+// by default, and nobody is asked where there is no terminal.
+func (a *app) backupPassphrase(ctx context.Context, file string, fresh bool) ([]byte, error) {
+	if file != "" {
+		u, err := passphraseFile("--backup-passphrase-file", file)
+		return u.Passphrase, err
+	}
+	var secret []byte
+	var err error
+	if fresh {
+		secret, err = a.newSecret(ctx, "passphrase for the backup: ")
+	} else {
+		secret, err = a.env.ReadSecret(ctx, "passphrase of the backup: ")
+	}
+	if errors.Is(err, ErrNoTerminal) {
+		return nil, usagef("give --backup-passphrase-file FILE", "the backup needs a passphrase, and there is no terminal to ask on")
+	}
+	return secret, err
+}
+
+func (a *app) backupCreate() *cobra.Command {
+	var passphrase string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "create FILE",
+		Short: "write a sealed backup",
+		Long: `Writes history, contacts and identity into FILE, sealed under a passphrase of its own.
+FILE appears when it is whole, readable by you only, and never replaces another unless
+--force is given.`,
+		Example: "  pawl backup create alice.pawl\n  pawl backup create /mnt/alice.pawl --backup-passphrase-file ./secret --force",
+		Args:    words(1, 1, "one FILE"),
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			secret, err := a.backupPassphrase(ctx, passphrase, true)
+			if err != nil {
+				return err
+			}
+			defer clear(secret)
+			return a.with(ctx, func(api client.API) error { return a.writeBackup(ctx, api, args[0], secret, force) })
+		}),
+	}
+	backupPassphraseFlag(cmd, &passphrase)
+	cmd.Flags().BoolVar(&force, "force", false, "replace a FILE that exists")
+	return cmd
+}
+
+func (a *app) writeBackup(ctx context.Context, api client.API, path string, secret []byte, force bool) error {
+	f, err := createFile(path, force)
+	if err != nil {
+		return err
+	}
+	done := false
+	defer func() {
+		if !done {
+			f.drop()
+		}
+	}()
+	w := bufio.NewWriterSize(f, 256<<10)
+	p := a.progress("messages", 0)
+	o := client.BackupOptions{Passphrase: secret, Progress: p.at}
+	summary, err := api.Backup(ctx, w, o)
+	if errors.Is(err, client.ErrLocked) {
+		// A running owner holds the store. The account key leaves it only for
+		// who knows what opens the store.
+		summary, err = a.backupUnlocked(ctx, w, o, err)
+	}
+	p.end()
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	done = true
+	if err := f.commit(); err != nil {
+		return err
+	}
+	return a.out.show(backupOf(path, summary), a.backupText(path, summary))
+}
+
+// backupUnlocked asks for the store's passphrase and tries again.
+func (a *app) backupUnlocked(ctx context.Context, w *bufio.Writer, o client.BackupOptions, locked error) (client.BackupSummary, error) {
+	secret, err := a.env.ReadSecret(ctx, "passphrase of the store: ")
+	if errors.Is(err, ErrNoTerminal) {
+		return client.BackupSummary{}, locked
+	}
+	if err != nil {
+		return client.BackupSummary{}, err
+	}
+	home, err := a.homeDir()
+	if err != nil {
+		return client.BackupSummary{}, err
+	}
+	api, err := a.env.Engine.Open(ctx, client.Config{Home: home, Log: a.log(), Now: a.env.Now, Unlock: client.Unlock{Passphrase: secret}})
+	if err != nil {
+		return client.BackupSummary{}, err
+	}
+	defer api.Close()
+	return api.Backup(ctx, w, o)
+}
+
+func (a *app) backupVerify() *cobra.Command {
+	var passphrase string
+	cmd := &cobra.Command{
+		Use:     "verify FILE",
+		Short:   "read a backup and check all of it",
+		Long:    "Reads FILE from its beginning to its end, checks everything that a restore would, and\nsays what it holds. Needs no account and changes nothing.",
+		Example: "  pawl backup verify alice.pawl\n  pawl backup verify alice.pawl --json | jq .messages",
+		Args:    words(1, 1, "one FILE"),
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			f, err := openBackup(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			secret, err := a.backupPassphrase(ctx, passphrase, false)
+			if err != nil {
+				return err
+			}
+			defer clear(secret)
+			p := a.progress("messages", 0)
+			summary, err := a.env.Engine.VerifyBackup(ctx, f, client.BackupOptions{Passphrase: secret, Progress: p.at})
+			p.end()
+			if err != nil {
+				return err
+			}
+			return a.out.show(backupOf(args[0], summary), a.backupText(args[0], summary))
+		}),
+	}
+	backupPassphraseFlag(cmd, &passphrase)
+	return cmd
+}
+
+func openBackup(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("", "%s cannot be read: %s", clean(path), reason(err))
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		f.Close()
+		return nil, usagef("", "%s is not a file", clean(path))
+	}
+	return f, nil
+}
+
+func (a *app) backupRestore() *cobra.Command {
+	var passphrase, name string
+	var revoke bool
+	cmd := &cobra.Command{
+		Use:   "restore FILE",
+		Short: "make a new home of a backup, as a new device",
+		Long: `Makes a home of FILE where there is none: with the history and contacts of the backup,
+as a new device of the same account. The server must be reachable. The store of the
+new home opens as with pawl register: --passphrase-file, --key-file, or asked for.
+
+Sessions start anew: the first messages either way make new ones, and peers see a new
+device. --revoke-old removes the device that made the backup from the account, so
+that nobody sends to it any more; use it when that device is lost. A restore that was
+interrupted goes on when it is repeated.`,
+		Example: "  pawl backup restore alice.pawl --revoke-old\n  pawl backup restore alice.pawl --home ./alice --key-file ./key --name desktop",
+		Args:    words(1, 1, "one FILE"),
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			home, err := a.homeDir()
+			if err != nil {
+				return err
+			}
+			f, err := openBackup(args[0])
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			secret, err := a.backupPassphrase(ctx, passphrase, false)
+			if err != nil {
+				return err
+			}
+			defer clear(secret)
+			unlock, undo, err := a.unlockNew(ctx, home)
+			if err != nil {
+				return err
+			}
+			p := a.progress("messages", 0)
+			api, summary, err := a.env.Engine.Restore(ctx, client.Config{Home: home, Unlock: unlock, Log: a.log(), Now: a.env.Now}, f, client.RestoreRequest{
+				BackupOptions: client.BackupOptions{Passphrase: secret, Progress: p.at}, DeviceName: name, RevokeOld: revoke,
+			})
+			p.end()
+			if err != nil {
+				undo()
+				return err
+			}
+			defer api.Close()
+			account := api.Account()
+			if err := a.out.show(accountOf(account), a.accountText(account)); err != nil {
+				return err
+			}
+			if unlock.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
+				a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(unlock.KeyFile))
+			}
+			a.out.note("%d messages and %d contacts are back; this is a new device, and sessions start anew with the next messages", summary.Messages, summary.Contacts)
+			if !revoke {
+				a.out.note("the device that made the backup (%s) is still part of the account", clean(summary.Device))
+			}
+			return nil
+		}),
+	}
+	backupPassphraseFlag(cmd, &passphrase)
+	cmd.Flags().StringVar(&name, "name", "", "name of the new `DEVICE`, shown to peers")
+	cmd.Flags().BoolVar(&revoke, "revoke-old", false, "remove the device that made the backup")
+	return cmd
+}
+
+func (a *app) backupText(path string, s client.BackupSummary) string {
+	return a.out.out().bold(plain, clean(path)) + "\n" + fields("  ",
+		[2]string{"account", clean(s.Address)},
+		[2]string{"identity", clean(s.Identity)},
+		[2]string{"made", a.when(s.MadeAt) + "  by device " + clean(s.Device)},
+		[2]string{"contacts", fmt.Sprint(s.Contacts)},
+		[2]string{"messages", fmt.Sprint(s.Messages)},
+	)
+}
+
+// newSecret asks for a new secret twice.
+func (a *app) newSecret(ctx context.Context, prompt string) ([]byte, error) {
+	for range promptTries {
+		first, err := a.env.ReadSecret(ctx, prompt)
+		if err != nil {
+			return nil, err
+		}
+		if len(first) == 0 {
+			a.out.note("a passphrase cannot be empty")
+			continue
+		}
+		second, err := a.env.ReadSecret(ctx, "once more: ")
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(first, second) {
+			return first, nil
+		}
+		a.out.note("the two differ")
+	}
+	return nil, usagef("", "no passphrase was chosen")
+}
