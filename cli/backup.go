@@ -70,7 +70,9 @@ FILE appears when it is whole, readable by you only, and never replaces another 
 				return err
 			}
 			defer clear(secret)
-			return a.with(ctx, func(api client.API) error { return a.writeBackup(ctx, api, args[0], secret, force) })
+			return a.with(ctx, func(api client.API) error {
+				return a.writeBackup(ctx, api, args[0], client.BackupOptions{Passphrase: secret}, force)
+			})
 		}),
 	}
 	backupPassphraseFlag(cmd, &passphrase)
@@ -78,7 +80,7 @@ FILE appears when it is whole, readable by you only, and never replaces another 
 	return cmd
 }
 
-func (a *app) writeBackup(ctx context.Context, api client.API, path string, secret []byte, force bool) error {
+func (a *app) writeBackup(ctx context.Context, api client.API, path string, o client.BackupOptions, force bool) error {
 	f, err := createFile(path, force)
 	if err != nil {
 		return err
@@ -91,7 +93,7 @@ func (a *app) writeBackup(ctx context.Context, api client.API, path string, secr
 	}()
 	w := bufio.NewWriterSize(f, 256<<10)
 	p := a.progress("messages", 0)
-	o := client.BackupOptions{Passphrase: secret, Progress: p.at}
+	o.Progress = p.at
 	summary, err := api.Backup(ctx, w, o)
 	if errors.Is(err, client.ErrLocked) {
 		// A running owner holds the store. The account key leaves it only for
@@ -194,40 +196,10 @@ interrupted goes on when it is repeated.`,
 		Example: "  pawl backup restore alice.pawl --revoke-old\n  pawl backup restore alice.pawl --home ./alice --key-file ./key --name desktop",
 		Args:    words(1, 1, "one FILE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
-			home, err := a.homeDir()
+			req := client.RestoreRequest{DeviceName: name, RevokeOld: revoke}
+			summary, err := a.restoreFile(ctx, args[0], passphrase, req)
 			if err != nil {
 				return err
-			}
-			f, err := openBackup(args[0])
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			secret, err := a.backupPassphrase(ctx, passphrase, false)
-			if err != nil {
-				return err
-			}
-			defer clear(secret)
-			unlock, undo, err := a.unlockNew(ctx, home)
-			if err != nil {
-				return err
-			}
-			p := a.progress("messages", 0)
-			api, summary, err := a.env.Engine.Restore(ctx, client.Config{Home: home, Unlock: unlock, Log: a.log(), Now: a.env.Now}, f, client.RestoreRequest{
-				BackupOptions: client.BackupOptions{Passphrase: secret, Progress: p.at}, DeviceName: name, RevokeOld: revoke,
-			})
-			p.end()
-			if err != nil {
-				undo()
-				return err
-			}
-			defer api.Close()
-			account := api.Account()
-			if err := a.out.show(accountOf(account), a.accountText(account)); err != nil {
-				return err
-			}
-			if unlock.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
-				a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(unlock.KeyFile))
 			}
 			a.out.note("%d messages and %d contacts are back; this is a new device, and sessions start anew with the next messages", summary.Messages, summary.Contacts)
 			if !revoke {
@@ -240,6 +212,44 @@ interrupted goes on when it is repeated.`,
 	cmd.Flags().StringVar(&name, "name", "", "name of the new `DEVICE`, shown to peers")
 	cmd.Flags().BoolVar(&revoke, "revoke-old", false, "remove the device that made the backup")
 	return cmd
+}
+
+// restoreFile makes a home of a backup or recovery file and prints the account.
+func (a *app) restoreFile(ctx context.Context, path, passphrase string, req client.RestoreRequest) (summary client.BackupSummary, err error) {
+	home, err := a.homeDir()
+	if err != nil {
+		return summary, err
+	}
+	f, err := openBackup(path)
+	if err != nil {
+		return summary, err
+	}
+	defer f.Close()
+	if req.Passphrase, err = a.backupPassphrase(ctx, passphrase, false); err != nil {
+		return summary, err
+	}
+	defer clear(req.Passphrase)
+	unlock, undo, err := a.unlockNew(ctx, home)
+	if err != nil {
+		return summary, err
+	}
+	p := a.progress("messages", 0)
+	req.Progress = p.at
+	api, summary, err := a.env.Engine.Restore(ctx, client.Config{Home: home, Unlock: unlock, Log: a.log(), Now: a.env.Now}, f, req)
+	p.end()
+	if err != nil {
+		undo()
+		return summary, err
+	}
+	defer api.Close()
+	account := api.Account()
+	if err := a.out.show(accountOf(account), a.accountText(account)); err != nil {
+		return summary, err
+	}
+	if unlock.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
+		a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(unlock.KeyFile))
+	}
+	return summary, nil
 }
 
 func (a *app) backupText(path string, s client.BackupSummary) string {

@@ -115,7 +115,7 @@ machine in a few seconds.`,
 	root.AddCommand(
 		a.send(), a.recv(), a.ls(), a.history(), a.message(),
 		a.verify(), a.contact(),
-		a.demo(), a.serve(), a.register(), a.backup(), a.status(), a.version(), a.man(),
+		a.demo(), a.serve(), a.register(), a.account(), a.backup(), a.status(), a.version(), a.man(),
 		a.exitCodes(),
 	)
 	root.SetCompletionCommandGroupID(groupSetup)
@@ -196,7 +196,7 @@ func (a *app) noun(cmd *cobra.Command, verbs ...*cobra.Command) *cobra.Command {
 		for i, v := range verbs {
 			names[i] = v.Name()
 		}
-		return usagef(fmt.Sprintf("`pawl %s --help` shows examples", cmd.Name()), "pawl %s needs one of %s", cmd.Name(), strings.Join(names, ", "))
+		return usagef(fmt.Sprintf("`%s --help` shows examples", cmd.CommandPath()), "%s needs one of %s", cmd.CommandPath(), strings.Join(names, ", "))
 	})
 	return cmd
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pawl-chat/pawl/client"
 	"github.com/pawl-chat/pawl/server"
+	"github.com/pawl-chat/pawl/server/memstore"
 )
 
 var sealedUnder = client.BackupOptions{Passphrase: []byte("a passphrase of its own")}
@@ -258,5 +261,55 @@ func TestR_BAK_09_TheRecoveryFileAlone(t *testing.T) {
 	seen, err := b.Contact(ctx(t), a.Account().Address)
 	if err != nil || len(seen.Devices) != 3 || !seen.Devices[0].Revoked || !seen.Devices[1].Revoked || seen.Devices[2].Revoked {
 		t.Errorf("bob sees %+v, %v", seen, err)
+	}
+}
+
+// A server that put back an older list, or shows a fork of it, gets no device
+// onto it: what the backup holds is where the list must go on from.
+func TestR_RCV_04_AServerThatForgotOrForked(t *testing.T) {
+	w := newWorld(t)
+	a := w.join(config(t, "alice"), "alice")
+	early := backedUp(t, a)
+	first, err := w.stores.Directory.Account(ctx(t), "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := restoreTo(t, config(t, "second"), early, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := backedUp(t, second)
+	a.Close()
+	second.Close()
+	listen := w.server.Addr()
+	w.stop()
+
+	m := memstore.New()
+	if err := m.CreateAccount(ctx(t), server.Registration{User: "alice", Record: first.Record, Now: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	w.serve(server.Config{Stores: server.Stores{Directory: m, Mailbox: m, Wake: m}, Dir: w.dir, Listen: listen})
+	for range 3 { // it forgot, then forked once and twice
+		fresh := config(t, "fresh")
+		if _, err := restoreTo(t, fresh, late, true); !errors.Is(err, client.ErrRefused) {
+			t.Errorf("restored: %v", err)
+		}
+		if _, err := os.Stat(filepath.Join(fresh.Home, "store.db")); !os.IsNotExist(err) {
+			t.Errorf("a store is left: %v", err)
+		}
+		if _, err := restoreTo(t, config(t, "fork"), early, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// It never heard of the account, or has another of that name.
+	w.stop()
+	none := memstore.New()
+	w.serve(server.Config{Stores: server.Stores{Directory: none, Mailbox: none, Wake: none}, Dir: w.dir, Listen: listen})
+	if _, err := restoreTo(t, config(t, "fresh"), early, false); !errors.Is(err, client.ErrRefused) {
+		t.Errorf("without the account: %v", err)
+	}
+	w.join(config(t, "other"), "alice")
+	if _, err := restoreTo(t, config(t, "fresh"), early, false); !errors.Is(err, client.ErrRefused) {
+		t.Errorf("another account: %v", err)
 	}
 }
