@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/content"
-	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"
 )
