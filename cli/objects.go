@@ -51,7 +51,7 @@ type messageObject struct {
 
 type eventObject struct {
 	header
-	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started"`
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key"`
 	ID           string `json:"id" doc:"id of the event in the history"`
 	Conversation string `json:"conversation" doc:"the peer's address"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`

@@ -172,6 +172,8 @@ func (a *app) warnNotice(m client.Message) {
 		a.out.warn("the identity of %s has changed; compare safety numbers with `pawl verify %s` before you go on", peer, peer)
 	case client.NoticeSessionReset:
 		a.out.warn("a new session with %s was started; messages that were under way may be lost", peer)
+	case client.NoticeLastResort:
+		a.out.warn("the first message to %s found no one-time key of theirs; it is protected by keys that their device keeps for weeks", peer)
 	default:
 		a.out.warn("%s: %s", peer, clean(m.Notice))
 	}

@@ -82,6 +82,9 @@ const (
 const (
 	NoticeIdentityChanged = "identity_changed"
 	NoticeSessionReset    = "session_reset"
+	// NoticeLastResort: a first message found no one-time key and rests on keys
+	// that the recipient keeps for weeks.
+	NoticeLastResort = "last_resort_key"
 )
 
 // Status is how far an own message has come, or whether another's was read.

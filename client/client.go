@@ -107,7 +107,7 @@ func newAccount(addr address.Address, target relayclient.Target, deviceName stri
 	if err != nil {
 		return r, up, nil, err
 	}
-	up, private = prekeys.Generate(now, prekeys.OwnerAt(accountPub, address.Device(r.Device)), sign)
+	up, private = prekeys.Generate(now, prekeys.Owner{Account: accountPub, Device: r.Device}, sign)
 	r.Chain, r.Upload = [][]byte{entry}, up.Bytes()
 	return r, up, private, nil
 }

@@ -435,6 +435,10 @@ func TestR_X3D_10_SpoiledFirstMessage(t *testing.T) {
 	if len(got) != 2 || got[0] == "hello" || got[1] != "hello" {
 		t.Fatalf("got %q", got)
 	}
+	// R-CLT-17: the sender is told what the first message rested on.
+	if got := take(t, alice); !slices.Equal(got, []string{"notice:last_resort_key"}) {
+		t.Errorf("alice was told %q", got)
+	}
 	if s, err := bob.Status(ctx(t)); err != nil || s.Sessions != 1 {
 		t.Fatalf("%d sessions, %v", s.Sessions, err)
 	}

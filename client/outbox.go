@@ -347,6 +347,11 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 		if next, ch, err = pair.Begin(started, e.now()); err != nil {
 			return err
 		}
+		if started.Strength.Reusable() { // R-CLT-17
+			if err := e.putNotice(tx, k.address, NoticeLastResort); err != nil {
+				return err
+			}
+		}
 		return (&work{e: e, tx: tx}).write(k, ch)
 	})
 	if err == nil {

@@ -19,7 +19,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
@@ -119,8 +118,3 @@ func newID() uint64 {
 
 // OwnerOf is the device that a party of a handshake names.
 func OwnerOf(p x3dh.Party) Owner { return Owner{Account: p.Account, Device: p.Device} }
-
-// OwnerAt is a device of an account as device lists name it.
-func OwnerAt(account ed25519.PublicKey, device address.Device) Owner {
-	return Owner{Account: account, Device: uint64(device)}
-}

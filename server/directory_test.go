@@ -82,7 +82,7 @@ func TestR_REL_10_DeviceList(t *testing.T) {
 	if err := p.PutPrekeys(t.Context(), alice.upload.Bytes()); err == nil {
 		t.Error("another device's prekeys are accepted")
 	}
-	up, _ := prekeys.Generate(time.Now(), prekeys.OwnerAt(alice.accountKey(), second.Device), phone)
+	up, _ := prekeys.Generate(time.Now(), prekeys.Owner{Account: alice.accountKey(), Device: uint64(second.Device)}, phone)
 	if err := p.PutPrekeys(t.Context(), up.Bytes()); err != nil {
 		t.Error(err)
 	}
@@ -160,7 +160,7 @@ func TestR_REL_11_Prekeys(t *testing.T) {
 	if err != nil || status.EC != 99 || status.KEM != 99 || status.Digest != alice.upload.Digest() {
 		t.Errorf("after a repetition: %+v, %v", status, err)
 	}
-	owner := prekeys.OwnerAt(alice.accountKey(), alice.device)
+	owner := prekeys.Owner{Account: alice.accountKey(), Device: uint64(alice.device)}
 	rotated, _ := prekeys.Rotate(time.Now(), owner, alice.sign)
 	if err := a.PutPrekeys(t.Context(), rotated.Bytes()); err != nil {
 		t.Fatal(err)

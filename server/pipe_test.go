@@ -40,14 +40,14 @@ func (p *pipes) Close() error {
 func (p *pipes) Addr() net.Addr { return pipeAddr{} }
 
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := net.Pipe()
+	near, far := socketPair()
 	f := &frozen{Conn: near, gate: make(chan struct{}), closed: make(chan struct{})}
 	close(f.gate)
 	p.mu.Lock()
 	p.cut = append(p.cut, f)
 	p.mu.Unlock()
 	select {
-	case p.conns <- addressed{far}:
+	case p.conns <- far:
 		return f, nil
 	case <-p.done:
 		return nil, net.ErrClosed
@@ -67,11 +67,6 @@ func (p *pipes) freeze() {
 		f.mu.Unlock()
 	}
 }
-
-type addressed struct{ net.Conn }
-
-func (addressed) RemoteAddr() net.Addr { return pipeAddr{} }
-func (addressed) LocalAddr() net.Addr  { return pipeAddr{} }
 
 // frozen is the client's end of a connection.
 type frozen struct {

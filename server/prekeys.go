@@ -33,7 +33,7 @@ func (c *conn) putPrekeys(body []byte) error {
 		}
 		if !verified {
 			d, _ := a.list.Device(c.dev.ID)
-			if err := upload.Verify(prekeys.OwnerAt(a.list.Account, d.ID), d.Sign, now); err != nil {
+			if err := upload.Verify(prekeys.Owner{Account: a.list.Account, Device: uint64(d.ID)}, d.Sign, now); err != nil {
 				return false, err
 			}
 			verified = true

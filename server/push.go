@@ -147,12 +147,13 @@ func (c *conn) deliver(after, waited Seq, emptied *bool) (Seq, bool, error) {
 	if len(batch.Messages) == 0 && !batch.Empty {
 		return after, more, nil
 	}
+	// Noted before it is sent: a device may answer before this goes on.
+	if n := len(batch.Messages); n > 0 {
+		c.delivered.Store(batch.Messages[n-1].Seq)
+	}
 	if err := c.link.Send(relay.Frame{Kind: uint64(relay.OpDeliver), Body: codec.Marshal(&batch)}); err != nil {
 		c.end() // the connection is lost, and the pump with it
 		return after, false, err
-	}
-	if n := len(batch.Messages); n > 0 {
-		c.delivered.Store(batch.Messages[n-1].Seq)
 	}
 	return after, more, nil
 }

@@ -89,7 +89,7 @@ func (s *Server) create(ctx context.Context, req *relay.RegisterRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := upload.Verify(prekeys.OwnerAt(list.Account, device.ID), device.Sign, reg.Now); err != nil {
+	if err := upload.Verify(prekeys.Owner{Account: list.Account, Device: uint64(device.ID)}, device.Sign, reg.Now); err != nil {
 		return err
 	}
 	reg.User = list.Address.User()

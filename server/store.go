@@ -63,11 +63,15 @@ type Stores struct {
 	Wake      Wake
 }
 
+// DeviceID is a device's random 64-bit id, never zero, under a name that other
+// modules can import.
+type DeviceID = address.Device
+
 // Device names one device of one account. User is a canonical user name
 // (address.User), the host is the server's own.
 type Device struct {
 	User string
-	ID   address.Device
+	ID   DeviceID
 }
 
 // Version counts the changes of an account record; the first is 1.
@@ -102,7 +106,7 @@ type BatchID [16]byte
 
 // OneTimeSet is the whole set of one-time prekeys of one device and kind.
 type OneTimeSet struct {
-	Device address.Device
+	Device DeviceID
 	Kind   OneTimeKind
 	Batch  BatchID
 	Keys   []OneTimeKey
@@ -143,7 +147,7 @@ type Change struct {
 	// OneTime sets are replaced in the same transaction, as by PutOneTime.
 	OneTime []OneTimeSet
 	// Removed devices lose their one-time prekeys in the same transaction.
-	Removed []address.Device
+	Removed []DeviceID
 }
 
 // Directory holds accounts, one-time prekeys and invites. It is linearizable:

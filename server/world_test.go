@@ -122,7 +122,7 @@ func (w *world) somebody(name string) *person {
 	p := &person{w: w, addr: addr, account: key(w.t), sign: key(w.t), device: address.NewDevice()}
 	p.list = devicelist.First(p.accountKey(), addr, p.describe(p.device, p.sign), time.Now())
 	p.publish()
-	p.upload, _ = prekeys.Generate(time.Now(), prekeys.OwnerAt(p.accountKey(), p.device), p.sign)
+	p.upload, _ = prekeys.Generate(time.Now(), prekeys.Owner{Account: p.accountKey(), Device: uint64(p.device)}, p.sign)
 	return p
 }
 

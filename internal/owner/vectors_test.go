@@ -3,19 +3,13 @@
 package owner
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/vectorfile"
 )
-
-var rewrite = flag.Bool("update", false, "write the vectors anew")
 
 type vector struct {
 	Name    string `json:"name"`
@@ -69,22 +63,8 @@ func vectors() []vector {
 }
 
 func TestVectors(t *testing.T) {
-	path := filepath.Join("..", "..", "spec", "vectors", "owner.json")
 	list := vectors()
-	want, err := json.MarshalIndent(map[string]any{"area": "owner", "vectors": list}, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want = append(want, '\n')
-	if *rewrite {
-		if err := os.WriteFile(path, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Error("the vectors are not what this code makes", err)
-	}
+	vectorfile.Pin(t, "../../spec/vectors/owner.json", map[string]any{"area": "owner", "vectors": list})
 	for _, v := range list {
 		b, err := hex.DecodeString(v.Encoded)
 		if err != nil {

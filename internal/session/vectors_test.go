@@ -6,19 +6,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/vectorfile"
 	"github.com/pawl-chat/pawl/x3dh"
 )
-
-var update = flag.Bool("update", false, "write the test vectors")
-
-const vectorFile = "../../spec/vectors/session.json"
 
 type encoded struct {
 	CDDL    string `json:"cddl"`
@@ -155,23 +150,7 @@ func (v *side) session(t *testing.T) *Session {
 
 // R-SES-05, R-SES-09, R-SES-11
 func TestVectors(t *testing.T) {
-	got, err := json.MarshalIndent(map[string]any{"area": "session", "vectors": vectors()}, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	got = append(got, '\n')
-	if *update {
-		if err := os.WriteFile(vectorFile, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pinned, err := os.ReadFile(vectorFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, pinned) {
-		t.Error("the code makes other vectors than the pinned ones")
-	}
+	pinned := vectorfile.Pin(t, "../../spec/vectors/session.json", map[string]any{"area": "session", "vectors": vectors()})
 	var file struct{ Vectors []vector }
 	if err := json.Unmarshal(pinned, &file); err != nil || len(file.Vectors) == 0 {
 		t.Fatal(err)

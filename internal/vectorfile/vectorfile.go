@@ -55,25 +55,32 @@ func Check(t *testing.T, path, area string, vectors []Vector) {
 		}
 		seen[v.Name] = true
 	}
-	got, err := json.MarshalIndent(struct {
+	Pin(t, path, struct {
 		Area    string   `json:"area"`
 		Vectors []Vector `json:"vectors"`
-	}{area, vectors}, "", " ")
+	}{area, vectors})
+}
+
+// Pin compares a value's JSON with the file at path and returns what the file
+// holds; with -update it writes the file first.
+func Pin(t *testing.T, path string, value any) []byte {
+	t.Helper()
+	made, err := json.MarshalIndent(value, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = append(got, '\n')
+	made = append(made, '\n')
 	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
+		if err := os.WriteFile(path, made, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return
 	}
-	want, err := os.ReadFile(path)
+	pinned, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, want) {
+	if !bytes.Equal(made, pinned) {
 		t.Errorf("%s differs from what the code makes; if that is meant, run with -update and say so in the changelog", path)
 	}
+	return pinned
 }
