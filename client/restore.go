@@ -184,7 +184,7 @@ func (r *restore) newDevice() (accountRecord, prekeys.Upload, []prekeys.Private)
 		AccountKey: bytes.Clone(r.identity.AccountKey), SignKey: sign, DHKey: priv[:],
 		Host: r.identity.Host, Pin: r.identity.Pin, Created: r.identity.Created, Chain: r.identity.Chain,
 	}
-	up, private := prekeys.Generate(r.cfg.clock()(), prekeys.OwnerAt(r.list.Account, address.Device(record.Device)), ed25519.NewKeyFromSeed(sign))
+	up, private := prekeys.Generate(r.cfg.clock()(), prekeys.Owner{Account: r.list.Account, Device: record.Device}, ed25519.NewKeyFromSeed(sign))
 	record.Upload = up.Bytes()
 	return record, up, private
 }

@@ -79,7 +79,7 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 	}
 	// R-RCV-02: the upload proves possession of the new device's signing key;
 	// entries are public, and repeating one with other prekeys must not pass.
-	if err := upload.Verify(prekeys.OwnerAt(list.Account, device.ID), device.Sign, s.now()); err != nil {
+	if err := upload.Verify(prekeys.Owner{Account: list.Account, Device: uint64(device.ID)}, device.Sign, s.now()); err != nil {
 		return nil, err
 	}
 	user := list.Address.User()

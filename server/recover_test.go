@@ -28,7 +28,7 @@ func (p *person) comeback(revoke bool) (relay.RecoverRequest, address.Device, ed
 	if err != nil {
 		p.w.t.Fatal(err)
 	}
-	up, _ := prekeys.Generate(time.Now(), prekeys.OwnerAt(p.accountKey(), id), sign)
+	up, _ := prekeys.Generate(time.Now(), prekeys.Owner{Account: p.accountKey(), Device: uint64(id)}, sign)
 	return relay.RecoverRequest{Entry: entry, Upload: up.Bytes()}, id, sign
 }
 
@@ -93,9 +93,9 @@ func TestR_RCV_02_AnEntryAloneIsOfNoUse(t *testing.T) {
 
 	// Before and after it was used: with prekeys of another key, of another
 	// device, and with the device's own other prekeys once it is in.
-	forged, _ := prekeys.Generate(time.Now(), prekeys.OwnerAt(alice.accountKey(), id), mallory.sign)
-	elsewhere, _ := prekeys.Generate(time.Now(), prekeys.OwnerAt(alice.accountKey(), id+1), sign)
-	other, _ := prekeys.Generate(time.Now(), prekeys.OwnerAt(alice.accountKey(), id), sign)
+	forged, _ := prekeys.Generate(time.Now(), prekeys.Owner{Account: alice.accountKey(), Device: uint64(id)}, mallory.sign)
+	elsewhere, _ := prekeys.Generate(time.Now(), prekeys.Owner{Account: alice.accountKey(), Device: uint64(id + 1)}, sign)
+	other, _ := prekeys.Generate(time.Now(), prekeys.Owner{Account: alice.accountKey(), Device: uint64(id)}, sign)
 	for range 2 {
 		for _, up := range []prekeys.Upload{forged, elsewhere} {
 			_, err := w.tryRecover(relay.RecoverRequest{Entry: r.Entry, Upload: up.Bytes()})
