@@ -135,7 +135,7 @@ func (e *engine) backupMessages(ctx context.Context, after int64) (p backupPart,
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		return scanMessages(tx, "", after+1, lastOrder, 0, false, func(m *messageRecord) error {
 			p.Messages, p.Orders = append(p.Messages, m.saved()), append(p.Orders, m.order)
-			if size += len(m.Text) + len(m.RawBody); size > pageBytes || len(p.Messages) == exportMessages {
+			if size += m.weight(); size > exportBytes {
 				p.More = true
 				return errEnough
 			}
