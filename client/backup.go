@@ -135,7 +135,7 @@ func (e *engine) backupMessages(ctx context.Context, after int64) (p backupPart,
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		return scanMessages(tx, "", after+1, lastOrder, 0, false, func(m *messageRecord) error {
 			p.Messages, p.Orders = append(p.Messages, m.saved()), append(p.Orders, m.order)
-			if size += m.weight(); size > exportBytes {
+			if size += m.weight(); size > pageBytes {
 				p.More = true
 				return errEnough
 			}

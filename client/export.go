@@ -23,15 +23,6 @@ type exportPage struct {
 	Total    int
 }
 
-// exportBytes bounds one page. Between processes a character may take six
-// bytes, and a page must fit one frame.
-const exportBytes = 256 << 10
-
-// weight is what a message adds to a page.
-func (r *messageRecord) weight() int {
-	return len(r.Text) + len(r.Subject) + len(r.RawBody) + 512
-}
-
 var callExport = method[exportQuery, exportPage]{"export", func(ctx context.Context, e *engine, q exportQuery) (exportPage, error) {
 	return e.Export(ctx, q)
 }}
@@ -62,7 +53,7 @@ func (e *engine) Export(ctx context.Context, q exportQuery) (page exportPage, er
 		size := 0
 		err := scanMessages(tx, with, q.After+1, lastOrder, 0, false, func(m *messageRecord) error {
 			page.Messages, page.Last = append(page.Messages, m.message()), m.order
-			if size += m.weight(); size > exportBytes {
+			if size += m.weight(); size > pageBytes {
 				page.More = true
 				return errEnough
 			}

@@ -109,7 +109,7 @@ func (e *engine) Receive(ctx context.Context, consumer string, limit int) (out [
 				return nil
 			}
 			out = append(out, m.message())
-			if size += len(m.Text) + len(m.RawBody); len(out) == limit || size > pageBytes {
+			if size += m.weight(); len(out) == limit || size > pageBytes {
 				return errEnough
 			}
 			return nil
@@ -233,9 +233,15 @@ func (m Message) moment() time.Time {
 	return m.SentAt
 }
 
-// pageBytes bounds the texts in one page of messages, so that it fits a frame
-// of the local socket.
-const pageBytes = 1 << 20
+// pageBytes bounds one page of messages, by weight. Between processes a
+// character may take six bytes, and a page must fit one frame of the local
+// socket.
+const pageBytes = 256 << 10
+
+// weight is what a message adds to a page.
+func (r *messageRecord) weight() int {
+	return len(r.Text) + len(r.Subject) + len(r.RawBody) + 512
+}
 
 // History returns one page of History.
 func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage, err error) {
@@ -271,7 +277,7 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 		size := 0
 		err := scanMessages(tx, addr.String(), firstOrder, to, max(q.Limit, 0), true, func(m *messageRecord) error {
 			page.Messages = append(page.Messages, m.message())
-			if size += len(m.Text) + len(m.RawBody); size > pageBytes {
+			if size += m.weight(); size > pageBytes {
 				page.More = true
 				return errEnough
 			}

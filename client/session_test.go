@@ -266,3 +266,28 @@ func TestR_CLT_16_History(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestR_CLT_10_PagesFitFrames: texts that grow between processes are read in
+// pages that still fit.
+func TestR_CLT_10_PagesFitFrames(t *testing.T) {
+	w := newWorld(t)
+	home := config(t, "bob")
+	alice := w.join(config(t, "alice"), "alice")
+	w.join(home, "bob")
+	long := strings.Repeat("<", 60_000) // six times as long as JSON
+	for range 25 {
+		if _, err := alice.Send(ctx(t), "bob", long, client.SendOptions{NoWait: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := alice.Sync(ctx(t)); err != nil {
+		t.Fatal(err)
+	}
+	attached := open(t, home)
+	if got := take(t, attached); len(got) != 25 || got[24] != long {
+		t.Fatalf("%d messages were received", len(got))
+	}
+	if h, err := attached.History(ctx(t), "alice", 0, ""); err != nil || len(h) != 25 {
+		t.Fatalf("%d messages in the history, %v", len(h), err)
+	}
+}
