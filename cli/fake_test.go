@@ -33,6 +33,7 @@ type fake struct {
 	trust    client.Trust
 	alias    string
 	removed  bool
+	unread   bool // read receipts are off
 	closed   int
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
@@ -231,6 +232,15 @@ func (f *fake) Status(context.Context) (client.StatusReport, error) {
 		Account: f.Account(), Role: "attached", OwnerPID: 4711, LastError: "connection refused", LastContact: noon, ClockOffset: 2 * time.Hour,
 		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"},
 	}, f.fail["Status"]
+}
+
+func (f *fake) Settings(context.Context) (client.Settings, error) {
+	return client.Settings{ReadReceipts: !f.unread}, f.fail["Settings"]
+}
+
+func (f *fake) SetSettings(_ context.Context, s client.Settings) error {
+	f.unread = !s.ReadReceipts
+	return f.fail["SetSettings"]
 }
 
 // greeting is an incoming message.

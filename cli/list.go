@@ -51,7 +51,7 @@ func (a *app) history() *cobra.Command {
 		Use:     "history RECIPIENT",
 		Short:   "show the messages of a conversation",
 		GroupID: groupDaily,
-		Long:    "Shows the newest messages with RECIPIENT, oldest first. Reading history does not mark\nanything as taken.",
+		Long:    "Shows the newest messages with RECIPIENT, oldest first. Reading history does not take\nanything from `pawl recv`, but what it shows counts as read for its sender.",
 		Example: "  pawl history bob\n  pawl history bob --limit 10\n  pawl history bob --before ID --json",
 		Args:    words(1, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {

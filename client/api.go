@@ -86,14 +86,16 @@ const (
 // Status is how far an own message has come, or whether another's was read.
 type Status string
 
-// Statuses. Each is a separate claim; none implies a later one.
+// Statuses. Each is a separate claim; none implies a later one. Of several
+// devices the furthest decides: a message is delivered or read as soon as one
+// device of the recipient says so, and PerDevice tells of each.
 const (
-	StatusSending   Status = "sending"  // durable here, not yet at the server
-	StatusAccepted  Status = "accepted" // durable at the server
-	StatusDelivered Status = "delivered"
-	StatusRead      Status = "read"
-	StatusFailed    Status = "failed"   // Cause says why
-	StatusReceived  Status = "received" // incoming
+	StatusSending   Status = "sending"   // durable here, not yet at the server
+	StatusAccepted  Status = "accepted"  // durable at the server
+	StatusDelivered Status = "delivered" // a device of the recipient has stored it
+	StatusRead      Status = "read"      // a device of the recipient has shown it
+	StatusFailed    Status = "failed"    // Cause says why
+	StatusReceived  Status = "received"  // incoming
 )
 
 // Message is one entry of a conversation.
@@ -115,6 +117,25 @@ type Message struct {
 	ExpiresAt    time.Time // zero when it has no lifetime
 	Status       Status
 	PerDevice    map[string]Status // own messages: recipient device id → status
+	SealedAt     time.Time         // own messages: when first sealed; zero for not yet
+	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
+	// Receipts holds when each device of the recipient said what PerDevice
+	// tells, by this device's clock.
+	Receipts map[string]ReceiptTimes
+}
+
+// ReceiptTimes is when receipts came from one device; zero for not yet. A
+// message that was read may have come without a receipt of its delivery.
+type ReceiptTimes struct {
+	Delivered time.Time
+	Read      time.Time
+}
+
+// Settings is what the person has chosen for this device.
+type Settings struct {
+	// ReadReceipts tells senders what was read here. Receipts of delivery are
+	// always sent, to people who are no strangers.
+	ReadReceipts bool
 }
 
 // SendOptions shape one message.
@@ -245,7 +266,8 @@ type API interface {
 	// waits here.
 	Sync(ctx context.Context) error
 	// Receive returns up to limit incoming messages that the named consumer
-	// has not acknowledged, oldest first; Ack acknowledges them.
+	// has not acknowledged, oldest first; Ack acknowledges them. What the
+	// default consumer acknowledges counts as read.
 	Receive(ctx context.Context, consumer string, limit int) ([]Message, error)
 	Ack(ctx context.Context, consumer string, ids ...string) error
 	// Follow yields incoming messages for ever, each acknowledged for the
@@ -255,7 +277,8 @@ type API interface {
 
 	Conversations(ctx context.Context) ([]Conversation, error)
 	// History returns the newest limit messages with the peer, oldest first;
-	// before, when not empty, is the ID to page back from.
+	// before, when not empty, is the ID to page back from. What it shows counts
+	// as read.
 	History(ctx context.Context, with string, limit int, before string) ([]Message, error)
 	Message(ctx context.Context, id string) (Message, error)
 
@@ -273,4 +296,6 @@ type API interface {
 	Untrust(ctx context.Context, who string) error
 
 	Status(ctx context.Context) (StatusReport, error)
+	Settings(ctx context.Context) (Settings, error)
+	SetSettings(ctx context.Context, s Settings) error
 }

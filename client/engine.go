@@ -39,6 +39,7 @@ type engine struct {
 	started   bool          // the connection loop runs
 	kick      chan struct{} // wakes the connection loop out of its back-off
 	flushKick chan struct{} // wakes the outbox
+	owedKick  chan struct{} // wakes the receipts
 	news      chan struct{} // closed and replaced whenever something changed
 	waiters   map[string]chan outcome
 	begun     uint64 // rounds of the outbox that have begun
@@ -67,7 +68,8 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	e := &engine{
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
-		news: make(chan struct{}), waiters: map[string]chan outcome{},
+		owedKick: make(chan struct{}, 1),
+		news:     make(chan struct{}), waiters: map[string]chan outcome{},
 		nothing: map[string]int64{},
 	}
 	e.life, e.end = context.WithCancel(context.Background())
@@ -88,8 +90,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	return e, nil
 }
 
-// close stops the connection and writes down what is known but not written.
+// close sends the receipts that are owed, stops the connection and writes down what is known but not written.
 func (e *engine) close() error {
+	e.parting()
 	e.end()
 	e.tasks.Wait()
 	err := e.writeSettled(context.Background())

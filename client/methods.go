@@ -97,6 +97,15 @@ var (
 	}}
 )
 
+var (
+	callSettings = method[none, Settings]{"settings", func(ctx context.Context, e *engine, _ none) (Settings, error) {
+		return e.Settings(ctx)
+	}}
+	callSetSettings = method[Settings, none]{"set settings", func(ctx context.Context, e *engine, s Settings) (none, error) {
+		return none{}, e.SetSettings(ctx, s)
+	}}
+)
+
 // served answers a method by its name and encoded request.
 type served func(ctx context.Context, e *engine, body []byte) ([]byte, error)
 
@@ -132,6 +141,8 @@ func answers() map[string]served {
 	add(serve(callConfirm))
 	add(serve(callUntrust))
 	add(serve(callStatus))
+	add(serve(callSettings))
+	add(serve(callSetSettings))
 	return all
 }
 

@@ -440,3 +440,14 @@ func (c *Client) Status(ctx context.Context) (StatusReport, error) {
 	c.mu.Unlock()
 	return r, err
 }
+
+// Settings implements API.
+func (c *Client) Settings(ctx context.Context) (Settings, error) {
+	return run(ctx, c, callSettings, none{})
+}
+
+// SetSettings implements API.
+func (c *Client) SetSettings(ctx context.Context, s Settings) error {
+	_, err := run(ctx, c, callSetSettings, s)
+	return err
+}

@@ -276,18 +276,8 @@ func (e *engine) sealLate(ctx context.Context, l *link, o *outboxRecord) error {
 		if len(o.Sealed) == 0 {
 			return ErrRefused // nobody to seal for
 		}
-		r, ok, err := getRecord[messageRecord](tx, tableMessage, o.ID)
-		if err != nil {
+		if err := noteSealed(tx, o, e.now()); err != nil {
 			return err
-		}
-		if ok {
-			r.order, r.Devices = o.order, nil
-			for _, d := range activeDevices(p.list) {
-				r.Devices = append(r.Devices, deviceState{Device: uint64(d), Status: string(StatusSending)})
-			}
-			if err := putMessage(tx, &r); err != nil {
-				return err
-			}
 		}
 		p.record.Known = true
 		if err := putContact(tx, p.record); err != nil {
@@ -381,6 +371,9 @@ func (e *engine) refresh(ctx context.Context, l *link, o *outboxRecord) error {
 		if pairs, err = e.seal(tx, o, p); err != nil {
 			return err
 		}
+		if err := noteSealed(tx, o, e.now()); err != nil {
+			return err
+		}
 		return putOutbox(tx, o)
 	})
 	if err == nil {
@@ -446,7 +439,7 @@ func (e *engine) writeSettled(ctx context.Context) error {
 			if s.control {
 				continue
 			}
-			if err := setStatus(tx, s.id, StatusAccepted, "", s.devices); err != nil {
+			if err := setStatus(tx, s.id, StatusAccepted, "", s.devices, e.now()); err != nil {
 				return err
 			}
 		}
@@ -461,26 +454,6 @@ func (e *engine) writeSettled(ctx context.Context) error {
 	return err
 }
 
-// setStatus writes how far an own message has come. The row keeps its order.
-func setStatus(tx *vault.Tx, id []byte, status Status, cause string, devices []uint64) error {
-	r, order, ok, err := getMessage(tx, id)
-	if err != nil || !ok {
-		return err
-	}
-	r.order, r.Status, r.Cause = order, string(status), cause
-	if devices != nil {
-		r.Devices = nil
-		for _, d := range devices {
-			r.Devices = append(r.Devices, deviceState{Device: d, Status: string(status)})
-		}
-	} else {
-		for i := range r.Devices {
-			r.Devices[i].Status = string(status)
-		}
-	}
-	return putMessage(tx, &r)
-}
-
 // fail ends an entry for good; the message stays in the conversation as
 // failed, with its cause.
 func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why error) error {
@@ -493,7 +466,7 @@ func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why er
 		if _, err := tx.Delete(tableOutbox, o.ID); err != nil {
 			return err
 		}
-		return setStatus(tx, o.ID, StatusFailed, cause, nil)
+		return setStatus(tx, o.ID, StatusFailed, cause, nil, e.now())
 	})
 	if err != nil {
 		return err

@@ -173,7 +173,8 @@ type work struct {
 	pairs   map[peerKey]session.Pair
 	changes map[peerKey]*session.Change
 	people  map[string]*person
-	handled []envelopeHash // to remember
+	handled []envelopeHash           // to remember
+	owed    map[peerKey][]content.ID // texts that were stored
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -188,7 +189,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 		e.lastOrder = order
 		w = &work{
 			e: e, tx: tx, pairs: map[peerKey]session.Pair{}, changes: map[peerKey]*session.Change{},
-			people: map[string]*person{},
+			people: map[string]*person{}, owed: map[peerKey][]content.ID{},
 		}
 		for i := range in {
 			if err := w.one(&in[i]); err != nil {
@@ -203,6 +204,9 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	}
 	e.remember(w.pairs)
 	e.seen.add(w.handled)
+	if len(w.owed) > 0 {
+		wake(e.owedKick)
+	}
 	return nil
 }
 
@@ -237,6 +241,9 @@ func (w *work) change(k peerKey, next session.Pair, ch session.Change) {
 
 func (w *work) finish() error {
 	if err := w.rememberHandled(); err != nil {
+		return err
+	}
+	if err := w.oweAll(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {
@@ -341,7 +348,10 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	switch c.Kind {
 	case content.KindHeartbeat, content.KindFarewell:
 		return nil
+	case content.KindReceipt:
+		return w.receipt(k, c.Receipt)
 	case content.KindText:
+		w.owed[k] = append(w.owed[k], c.ID) // R-CLT-17; a repetition, too: the last receipt may be lost
 		r.Kind, r.Text, r.Subject = string(KindText), c.Text.Text, c.Text.Subject
 		if !c.Text.ReplyTo.IsZero() {
 			r.ReplyTo = c.Text.ReplyTo[:]
@@ -359,7 +369,7 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	// Somebody else's message has that ID. The sender's own repetition under
 	// one ID is shown once: the derived ID is taken then, too.
 	id := derivedID(c.ID, k.address, k.device)
-	r.ID = id[:]
+	r.ID, r.Original = id[:], c.ID[:]
 	_, err := insertMessage(w.tx, r)
 	return err
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
-	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -135,6 +134,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 			for _, d := range p.list.Active() {
 				r.Devices = append(r.Devices, deviceState{Device: uint64(d.ID), Status: string(StatusSending)})
 			}
+			r.sealedFor(o, now)
 		}
 		if err := putMessage(tx, r); err != nil {
 			return err
@@ -313,14 +313,6 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	}
 }
 
-// advance sets the status of a message and all its devices.
-func (m *Message) advance(s Status) {
-	m.Status = s
-	for d := range m.PerDevice {
-		m.PerDevice[d] = s
-	}
-}
-
 // written reads the message as it is written down and reports whether it is
 // decided.
 func (e *engine) written(ctx context.Context, m *Message) bool {
@@ -330,13 +322,4 @@ func (e *engine) written(ctx context.Context, m *Message) bool {
 	}
 	*m = again
 	return m.Status != StatusSending
-}
-
-// activeDevices names the devices of a list that receive.
-func activeDevices(l devicelist.List) []address.Device {
-	var out []address.Device
-	for _, d := range l.Active() {
-		out = append(out, d.ID)
-	}
-	return out
 }

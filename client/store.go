@@ -13,7 +13,7 @@ import (
 
 // The sealed tables. Keys and groups are blinded by the vault, values sealed.
 var (
-	tableMeta    = vault.Table{Name: "meta"}    // "account", "prekeys", "consumer/NAME"
+	tableMeta    = vault.Table{Name: "meta"}    // "account", "prekeys", "settings", "consumer/NAME"
 	tablePrekey  = vault.Table{Name: "prekey"}  // private prekeys; order: expiry
 	tableContact = vault.Table{Name: "contact"} // by address
 	tableSession = vault.Table{Name: "session"} // heads; group: peer device
@@ -22,11 +22,13 @@ var (
 	tableOutbox  = vault.Table{Name: "outbox"}  // by message id; order: order of sending
 	tableSeen    = vault.Table{Name: "seen"}    // envelope hashes, many a row, and answered handshakes; order: expiry
 	tableHeld    = vault.Table{Name: "held"}    // envelopes of a changed identity; group: address
+	tableOwed    = vault.Table{Name: "owed"}    // receipts to be sent, by state and peer device; order: when last added to
 )
 
 func tables() []vault.Table {
 	return []vault.Table{
 		tableMeta, tablePrekey, tableContact, tableSession, tableSkipped, tableMessage, tableOutbox, tableSeen, tableHeld,
+		tableOwed,
 	}
 }
 
