@@ -109,7 +109,7 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 	if strings.Contains(text, "half") {
 		m.PerDevice["00000000000000b2"] = client.StatusFailed
 	}
-	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrServerIdentity) || errors.Is(err, client.ErrRateLimited) {
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrServerIdentity) || errors.Is(err, client.ErrRateLimited) || errors.Is(err, client.ErrTimeout) {
 		m.Status = client.StatusSending
 		m.PerDevice = nil
 	} else if err != nil {
@@ -287,6 +287,6 @@ func sentinels() map[string]error {
 		"refused": client.ErrRefused, "invite_invalid": client.ErrInvite, "unknown_recipient": client.ErrUnknownRecipient,
 		"identity_changed": client.ErrIdentityChanged, "rate_limited": client.ErrRateLimited, "mailbox_full": client.ErrMailboxFull,
 		"text_too_long": client.ErrTooLong, "text_invalid": client.ErrInvalidText, "revoked": client.ErrRevoked, "clock": client.ErrClock,
-		"message_not_found": client.ErrNotFound,
+		"message_not_found": client.ErrNotFound, "timeout": client.ErrTimeout,
 	}
 }

@@ -115,7 +115,7 @@ machine in a few seconds.`,
 	root.AddCommand(
 		a.send(), a.recv(), a.ls(), a.history(), a.message(),
 		a.verify(), a.contact(),
-		a.demo(), a.serve(), a.register(), a.status(), a.version(), a.man(),
+		a.demo(), a.serve(), a.register(), a.status(), a.settings(), a.version(), a.man(),
 		a.exitCodes(),
 	)
 	root.SetCompletionCommandGroupID(groupSetup)

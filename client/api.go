@@ -149,6 +149,13 @@ type SendOptions struct {
 	TTL time.Duration
 	// NoWait returns as soon as the message is durable in the outbox.
 	NoWait bool
+	// Wait is the status to wait for: StatusAccepted, which is the default,
+	// StatusDelivered or StatusRead. While it waits the client stays connected.
+	Wait Status
+	// Timeout bounds all the waiting; zero is no bound but the context's. When
+	// it runs out Send returns the message as far as it has come and
+	// ErrTimeout; the message stays sent or queued.
+	Timeout time.Duration
 	// Refresh asks the server for the recipient's device list even when one is
 	// already known and fresh.
 	Refresh bool
@@ -241,6 +248,7 @@ var (
 	ErrRevoked          = errors.New("this device is no longer part of the account")
 	ErrClock            = errors.New("this machine's clock is too far from the server's")
 	ErrNotFound         = errors.New("there is no such message")
+	ErrTimeout          = errors.New("the receipt that was waited for did not come in time")
 )
 
 // AmbiguousError lists the people a word could mean.
@@ -258,7 +266,8 @@ type API interface {
 	Close() error
 
 	// Send seals text for the recipient (address, alias, bare name or "me"),
-	// makes it durable and, unless NoWait, waits until the server has it. When
+	// makes it durable and, unless NoWait, waits until the server has it or for
+	// the receipt that Wait asks for. When
 	// the server cannot be reached the message stays queued: the returned
 	// message has StatusSending and the error wraps ErrUnreachable.
 	Send(ctx context.Context, to, text string, o SendOptions) (Message, error)

@@ -38,6 +38,11 @@ type historyPage struct {
 	More     bool
 }
 
+type awaitQuery struct {
+	ID   string
+	Want Status
+}
+
 type aliasQuery struct{ Who, Alias string }
 
 var (
@@ -98,6 +103,9 @@ var (
 )
 
 var (
+	callAwait = method[awaitQuery, Message]{"await", func(ctx context.Context, e *engine, q awaitQuery) (Message, error) {
+		return e.awaitStatus(ctx, q)
+	}}
 	callSettings = method[none, Settings]{"settings", func(ctx context.Context, e *engine, _ none) (Settings, error) {
 		return e.Settings(ctx)
 	}}
@@ -170,7 +178,7 @@ func kinds() map[string]error {
 		"refused": ErrRefused, "invite": ErrInvite, "unknown_recipient": ErrUnknownRecipient,
 		"identity_changed": ErrIdentityChanged, "rate_limited": ErrRateLimited, "mailbox_full": ErrMailboxFull,
 		"too_long": ErrTooLong, "invalid_text": ErrInvalidText, "revoked": ErrRevoked, "clock": ErrClock,
-		"not_found": ErrNotFound, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
+		"not_found": ErrNotFound, "timeout": ErrTimeout, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }
 

@@ -323,3 +323,41 @@ func (e *engine) written(ctx context.Context, m *Message) bool {
 	*m = again
 	return m.Status != StatusSending
 }
+
+// awaitStatus waits until an own message has come as far as q.Want or has
+// failed. It keeps the connection up while it waits (R-CLT-20).
+func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error) {
+	_, _ = e.connected(ctx) // the loop goes on trying
+	for {
+		news := e.watch()
+		m, err := e.Message(ctx, q.ID)
+		switch {
+		case err != nil, m.Status.reached(q.Want):
+			return m, err
+		case m.Status == StatusFailed:
+			return m, failure(m.Cause)
+		case m.To == e.self.record.Address: // a note to oneself has nobody to answer
+			return m, nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return m, ctx.Err()
+		case <-e.life.Done():
+			return m, errClosed
+		}
+	}
+}
+
+// failure is the error behind the cause of a failed message.
+func failure(cause string) error {
+	switch cause {
+	case CauseExpired:
+		return ErrUnreachable
+	case CauseIdentityChanged:
+		return ErrIdentityChanged
+	case CauseUnknown:
+		return ErrUnknownRecipient
+	}
+	return ErrRefused
+}
