@@ -73,6 +73,7 @@ func classes() []class {
 		{client.ErrInvite, "invite_invalid", exitUsage, false, "invite links live for 24 hours; ask for a new one and quote it whole"},
 		{client.ErrAlreadyHere, "already_registered", exitUsage, false, "`pawl status` shows it; use --home or PAWL_HOME for a second account"},
 		{client.ErrNotFound, "message_not_found", exitUsage, false, "`pawl history RECIPIENT --json` shows the ids"},
+		{client.ErrCannotResend, "cannot_resend", exitUsage, false, "`pawl explain ID` says how far it has come"},
 		{client.ErrStoreDamaged, "store_damaged", exitUnexpected, false, "leave the home as it is and copy it before anything else"},
 		{client.ErrDiskFull, "disk_full", exitUnexpected, true, "make room and try again; nothing was lost"},
 		{client.ErrClock, "clock", exitUnexpected, true, "set this machine's clock, for example by NTP"},

@@ -180,6 +180,17 @@ func (f *fake) Message(_ context.Context, id string) (client.Message, error) {
 	return client.Message{}, client.ErrNotFound
 }
 
+func (f *fake) Resend(ctx context.Context, id string, o client.SendOptions) (client.Message, error) {
+	m, err := f.Message(ctx, id)
+	if err != nil {
+		return m, err
+	}
+	if m.Direction == client.In {
+		return m, client.ErrCannotResend
+	}
+	return f.Send(ctx, m.To, m.Text, o)
+}
+
 func (f *fake) Resolve(_ context.Context, word string) (string, error) {
 	if err := f.fail["Resolve"]; err != nil {
 		return "", err
@@ -287,6 +298,6 @@ func sentinels() map[string]error {
 		"refused": client.ErrRefused, "invite_invalid": client.ErrInvite, "unknown_recipient": client.ErrUnknownRecipient,
 		"identity_changed": client.ErrIdentityChanged, "rate_limited": client.ErrRateLimited, "mailbox_full": client.ErrMailboxFull,
 		"text_too_long": client.ErrTooLong, "text_invalid": client.ErrInvalidText, "revoked": client.ErrRevoked, "clock": client.ErrClock,
-		"message_not_found": client.ErrNotFound, "timeout": client.ErrTimeout,
+		"message_not_found": client.ErrNotFound, "timeout": client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 	}
 }

@@ -111,7 +111,8 @@ type Message struct {
 	Subject      string
 	ReplyTo      string // ID of another message
 	Notice       string // KindNotice only
-	Cause        string // why it failed or cannot be opened: a stable word
+	Cause        string // why it failed or cannot be opened: a stable word; ExplainCause has plain ones
+	Expired      bool   // its lifetime is over: text and subject are erased
 	SentAt       time.Time
 	ReceivedAt   time.Time // zero for own messages
 	ExpiresAt    time.Time // zero when it has no lifetime
@@ -248,6 +249,7 @@ var (
 	ErrRevoked          = errors.New("this device is no longer part of the account")
 	ErrClock            = errors.New("this machine's clock is too far from the server's")
 	ErrNotFound         = errors.New("there is no such message")
+	ErrCannotResend     = errors.New("that message cannot be sent again")
 	ErrTimeout          = errors.New("the receipt that was waited for did not come in time")
 )
 
@@ -290,6 +292,10 @@ type API interface {
 	// as read.
 	History(ctx context.Context, with string, limit int, before string) ([]Message, error)
 	Message(ctx context.Context, id string) (Message, error)
+	// Resend makes a new message of an own text that was sent or has failed:
+	// the same text, subject, reply and lifetime under a new ID. Of o it takes
+	// the rest; a TTL in it replaces the old one.
+	Resend(ctx context.Context, id string, o SendOptions) (Message, error)
 
 	Resolve(ctx context.Context, word string) (string, error)
 	Contacts(ctx context.Context) ([]Contact, error)

@@ -178,7 +178,7 @@ func kinds() map[string]error {
 		"refused": ErrRefused, "invite": ErrInvite, "unknown_recipient": ErrUnknownRecipient,
 		"identity_changed": ErrIdentityChanged, "rate_limited": ErrRateLimited, "mailbox_full": ErrMailboxFull,
 		"too_long": ErrTooLong, "invalid_text": ErrInvalidText, "revoked": ErrRevoked, "clock": ErrClock,
-		"not_found": ErrNotFound, "timeout": ErrTimeout, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
+		"not_found": ErrNotFound, "timeout": ErrTimeout, "cannot_resend": ErrCannotResend, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }
 

@@ -168,6 +168,7 @@ const (
 	CauseIdentityChanged = "identity_changed"
 	CauseUnknown         = "unknown_recipient"
 	CauseRefused         = "refused"
+	CauseLifetime        = "lifetime" // over before it could leave
 )
 
 // deliver hands one entry to the server. It returns how long to wait before
