@@ -157,6 +157,9 @@ func (a *app) messageText(m client.Message) string {
 
 // bodyText says what a message holds, also when it holds no text.
 func bodyText(m client.Message) string {
+	if m.Expired {
+		return "[its lifetime is over: the content is erased]"
+	}
 	switch m.Kind {
 	case client.KindText:
 		return cleanLines(m.Text)

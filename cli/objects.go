@@ -38,7 +38,7 @@ type messageObject struct {
 	To           string            `json:"to" doc:"address of the recipient"`
 	Direction    string            `json:"direction" enum:"in,out" doc:"in: received here; out: sent from this account"`
 	Kind         string            `json:"kind" doc:"text; unknown: from a newer version; undecryptable: a message that could not be opened, cause says why; notice: only as the last entry of a conversation"`
-	Text         string            `json:"text" doc:"empty unless kind is text"`
+	Text         string            `json:"text" doc:"empty unless kind is text, and when expired"`
 	Subject      string            `json:"subject,omitempty" doc:"subject line"`
 	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`
 	Cause        string            `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`

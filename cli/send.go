@@ -55,7 +55,7 @@ and names its id; it leaves by itself as soon as the server answers again.`,
 	}
 	cmd.Flags().StringVar(&f.reply, "reply", "", "`ID` of the message this one answers")
 	cmd.Flags().StringVar(&f.subject, "subject", "", "subject `LINE`")
-	cmd.Flags().StringVar(&f.ttl, "ttl", "", "`TIME` that the server keeps it for the recipient, such as 90m, 12h or 7d")
+	cmd.Flags().StringVar(&f.ttl, "ttl", "", "lifetime, such as 90m, 12h or 7d: after this `TIME` the content is erased on both sides")
 	cmd.Flags().StringVar(&f.wait, "wait", "accepted", "`WHAT` to wait for: accepted (the server has it), delivered, read, or none (it is in the outbox)")
 	cmd.Flags().StringVar(&f.timeout, "timeout", "", "`TIME` to wait at most, such as 10s; without it there is no limit")
 	cmd.Flags().BoolVar(&f.lines, "lines", false, "send each line of standard input as a message of its own")

@@ -145,8 +145,9 @@ type SendOptions struct {
 	ID      string
 	Subject string
 	ReplyTo string
-	// TTL is how long the server keeps the message for the recipient; zero is
-	// the server's default.
+	// TTL is the message's lifetime from one second to 30 days: the server keeps
+	// it no longer, and when it is over its content is erased on all devices. Zero
+	// is none, and the server's default.
 	TTL time.Duration
 	// NoWait returns as soon as the message is durable in the outbox.
 	NoWait bool

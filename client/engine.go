@@ -33,23 +33,24 @@ type engine struct {
 	lastOrder int64 // highest message or outbox order given out
 
 	// mu guards what goroutines tell each other.
-	mu        sync.Mutex
-	link      *link         // the live connection, or nil
-	attempt   *attempt      // the next one, that somebody waits for
-	started   bool          // the connection loop runs
-	kick      chan struct{} // wakes the connection loop out of its back-off
-	flushKick chan struct{} // wakes the outbox
-	owedKick  chan struct{} // wakes the receipts
-	news      chan struct{} // closed and replaced whenever something changed
-	waiters   map[string]chan outcome
-	begun     uint64 // rounds of the outbox that have begun
-	ended     uint64 // and that have ended, their statuses written
-	lastErr   error
-	lastLive  time.Time
-	offset    time.Duration
-	nothing   map[string]int64 // by consumer: up to where nothing waits for it
-	settled   []settledMessage // accepted by the server, not yet written down
-	contactMu keyedMutex       // one network look-up at a time for each contact
+	mu         sync.Mutex
+	link       *link         // the live connection, or nil
+	attempt    *attempt      // the next one, that somebody waits for
+	started    bool          // the connection loop runs
+	kick       chan struct{} // wakes the connection loop out of its back-off
+	flushKick  chan struct{} // wakes the outbox
+	owedKick   chan struct{} // wakes the receipts
+	news       chan struct{} // closed and replaced whenever something changed
+	waiters    map[string]chan outcome
+	begun      uint64 // rounds of the outbox that have begun
+	ended      uint64 // and that have ended, their statuses written
+	lastErr    error
+	lastLive   time.Time
+	offset     time.Duration
+	nothing    map[string]int64 // by consumer: up to where nothing waits for it
+	nextExpiry int64            // when the next message is to be erased; 0 for not looked up yet
+	settled    []settledMessage // accepted by the server, not yet written down
+	contactMu  keyedMutex       // one network look-up at a time for each contact
 }
 
 // outcome is what became of an outbox entry, for the caller that waits.

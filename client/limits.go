@@ -38,6 +38,7 @@ const (
 	maxRecord     = 1 << 20
 	receiptJitter = time.Second
 	partingTime   = time.Second
+	expireEvery   = time.Minute
 	reconnectMin  = 500 * time.Millisecond
 	reconnectMax  = 60 * time.Second
 )

@@ -114,6 +114,12 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				}
 				continue
 			}
+			if o.TTL > 0 && now.Sub(time.UnixMilli(o.Created)) >= time.Duration(o.TTL)*time.Second {
+				if err := e.fail(ctx, o, CauseLifetime, failure(CauseLifetime)); err != nil {
+					return again, err
+				}
+				continue
+			}
 			wait, err := e.deliver(ctx, l, o)
 			if err != nil {
 				return again, err

@@ -287,6 +287,9 @@ func (e *engine) erasePrekeys(ctx context.Context, gone []prekeys.Info) error {
 // age applies the passing of time, at most once an hour: sessions that idled
 // out are wiped with a farewell, skipped keys and forgotten envelopes go.
 func (e *engine) age(ctx context.Context) error {
+	if err := e.expire(ctx); err != nil {
+		return err
+	}
 	now := e.now()
 	r, _, err := e.heldPrekeys(ctx)
 	if err != nil || now.Sub(time.UnixMilli(r.Ticked)) < time.Hour {

@@ -87,6 +87,9 @@ func (e *engine) fence(ctx context.Context, l *link) error {
 
 // Receive implements API.
 func (e *engine) Receive(ctx context.Context, consumer string, limit int) (out []Message, err error) {
+	if err := e.expire(ctx); err != nil {
+		return nil, err
+	}
 	if limit <= 0 {
 		limit = 100
 	}
@@ -239,6 +242,9 @@ func (e *engine) Wait(ctx context.Context, consumer string) error {
 
 // Conversations implements API.
 func (e *engine) Conversations(ctx context.Context) ([]Conversation, error) {
+	if err := e.expire(ctx); err != nil {
+		return nil, err
+	}
 	contacts, err := e.contactRecords(ctx)
 	if err != nil {
 		return nil, err
@@ -297,6 +303,9 @@ const pageBytes = 1 << 20
 
 // History returns one page of History.
 func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage, err error) {
+	if err := e.expire(ctx); err != nil {
+		return page, err
+	}
 	addr, err := e.resolve(ctx, q.With)
 	if err != nil {
 		return page, err
@@ -357,6 +366,9 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 
 // Message implements API.
 func (e *engine) Message(ctx context.Context, id string) (m Message, err error) {
+	if err := e.expire(ctx); err != nil {
+		return m, err
+	}
 	parsed, err := content.ParseID(id)
 	if err != nil {
 		return m, &wrapped{ErrNotFound, err}

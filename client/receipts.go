@@ -109,17 +109,26 @@ func oweRead(tx *vault.Tx, shown []messageRecord, now time.Time) (owed bool, err
 
 // readable reports whether a read receipt can be due for a message.
 func (r *messageRecord) readable() bool {
-	return !r.Outgoing && r.Kind == string(KindText) && !r.Told
+	return !r.Outgoing && r.Kind == string(KindText) && !r.Told && !r.Expired
 }
 
 // receiptLoop seals what is owed a moment after it became owed: the moment is
 // drawn at random, so that its time tells little of the person, and gathers
 // what comes meanwhile.
+//
+// It also erases what has outlived its lifetime.
 func (e *engine) receiptLoop() {
+	minute := time.NewTicker(expireEvery)
+	defer minute.Stop()
 	for {
 		select {
 		case <-e.life.Done():
 			return
+		case <-minute.C:
+			if err := e.expire(e.life); err != nil && e.life.Err() == nil {
+				e.log.Error("content could not be erased", "reason", reason(err))
+			}
+			continue
 		case <-e.owedKick:
 		}
 		t := time.NewTimer(rand.N(receiptJitter))

@@ -175,6 +175,7 @@ type work struct {
 	people  map[string]*person
 	handled []envelopeHash           // to remember
 	owed    map[peerKey][]content.ID // texts that were stored
+	expiry  []int64                  // ends of lifetimes
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -204,6 +205,9 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	}
 	e.remember(w.pairs)
 	e.seen.add(w.handled)
+	for _, at := range w.expiry {
+		e.lives(at)
+	}
 	if len(w.owed) > 0 {
 		wake(e.owedKick)
 	}
@@ -351,7 +355,6 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	case content.KindReceipt:
 		return w.receipt(k, c.Receipt)
 	case content.KindText:
-		w.owed[k] = append(w.owed[k], c.ID) // R-CLT-17; a repetition, too: the last receipt may be lost
 		r.Kind, r.Text, r.Subject = string(KindText), c.Text.Text, c.Text.Subject
 		if !c.Text.ReplyTo.IsZero() {
 			r.ReplyTo = c.Text.ReplyTo[:]
@@ -359,18 +362,29 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	default:
 		r.Kind, r.RawKind, r.RawBody = string(KindUnknown), uint64(c.Kind), c.Body
 	}
-	if c.TTL > 0 {
-		r.ExpiresAt = c.SentAt.Add(c.TTL).UnixMilli()
+	if c.TTL > 0 { // a sender whose clock is ahead gains nothing
+		r.ExpiresAt = min(r.SentAt, r.ReceivedAt) + c.TTL.Milliseconds()
+		if r.expires(r.ReceivedAt) {
+			r.erase()
+		}
+		w.expiry = append(w.expiry, r.ExpiresAt)
+	}
+	if c.Kind == content.KindText && !r.Expired {
+		// R-CLT-17; of a repetition, too: the last receipt may be lost.
+		w.owed[k] = append(w.owed[k], c.ID)
 	}
 	r.ID, r.order = c.ID[:], w.e.nextOrder()
 	if kept, err := insertMessage(w.tx, r); err != nil || kept {
-		return err
+		return errors.Join(err, putLifetime(w.tx, r))
 	}
 	// Somebody else's message has that ID. The sender's own repetition under
 	// one ID is shown once: the derived ID is taken then, too.
 	id := derivedID(c.ID, k.address, k.device)
 	r.ID, r.Original = id[:], c.ID[:]
-	_, err := insertMessage(w.tx, r)
+	kept, err := insertMessage(w.tx, r)
+	if err == nil && kept {
+		err = putLifetime(w.tx, r)
+	}
 	return err
 }
 

@@ -102,6 +102,7 @@ type messageRecord struct {
 	SealedAt     int64         `cbor:"22,keyasint,omitempty"` // own messages
 	AcceptedAt   int64         `cbor:"23,keyasint,omitempty"`
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
+	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
 
 	order int64 // the row's order, not part of its value
 }
@@ -138,6 +139,7 @@ func (r *messageRecord) message() Message {
 	if len(r.ReplyTo) == len(content.ID{}) {
 		m.ReplyTo = content.ID(r.ReplyTo).String()
 	}
+	m.Expired = r.Expired
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m
 }

@@ -83,6 +83,10 @@ func sample() vectors {
 		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org", Kind: string(KindText),
 		Text: "hello", SentAt: 1700000000000, ReceivedAt: 1700000000500, Status: string(StatusReceived), Told: true, Original: id,
 	})
+	add("message-expired", "client-message", messageRecord{
+		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org", Kind: string(KindText),
+		SentAt: 1700000000000, ReceivedAt: 1700000000500, ExpiresAt: 1700000001000, Status: string(StatusReceived), Expired: true,
+	})
 	add("owed", "client-owed", owedRecord{Address: "bob@example.org", Device: 2, State: 1, IDs: id})
 	add("settings", "client-settings", settingsRecord{NoReadReceipts: true})
 	add("outbox", "client-outbox", outboxRecord{

@@ -139,12 +139,16 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 		if err := putMessage(tx, r); err != nil {
 			return err
 		}
+		if err := putLifetime(tx, r); err != nil {
+			return err
+		}
 		return putOutbox(tx, o)
 	})
 	if err != nil {
 		e.lastOrder = before
 		return nil, err
 	}
+	e.lives(r.ExpiresAt)
 	e.remember(sealed)
 	return r, nil
 }
@@ -263,10 +267,17 @@ func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, er
 	r.Status = string(StatusAccepted)
 	before := e.lastOrder
 	r.order = e.nextOrder()
-	if err := e.update(ctx, func(tx *vault.Tx) error { return putMessage(tx, r) }); err != nil {
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		if err := putLifetime(tx, r); err != nil {
+			return err
+		}
+		return putMessage(tx, r)
+	})
+	if err != nil {
 		e.lastOrder = before
 		return Message{}, err
 	}
+	e.lives(r.ExpiresAt)
 	return r.message(), nil
 }
 
@@ -358,6 +369,8 @@ func failure(cause string) error {
 		return ErrIdentityChanged
 	case CauseUnknown:
 		return ErrUnknownRecipient
+	case CauseLifetime:
+		return ErrUnreachable // it would have left in time
 	}
 	return ErrRefused
 }
