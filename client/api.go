@@ -19,6 +19,9 @@ type Config struct {
 	// Log receives operational messages; nil discards them. Nothing secret and
 	// nobody's name is logged.
 	Log *slog.Logger
+	// OutboxFor is how long a message that cannot leave is tried before it fails;
+	// zero is twelve hours.
+	OutboxFor time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }

@@ -116,6 +116,7 @@ func (e *engine) connectLoop() {
 		e.changed()
 		wake(e.flushKick)
 		if err == nil {
+			e.push()
 			wake(e.owedKick)
 			e.tasks.Go(func() { e.maintain(l) })
 			since := e.now()

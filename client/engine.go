@@ -17,13 +17,14 @@ import (
 // grouped by what guards them.
 type engine struct {
 	// Set at creation.
-	vault *vault.Vault
-	self  *self
-	log   *slog.Logger
-	now   func() time.Time
-	life  context.Context // ends with Close
-	end   context.CancelFunc
-	tasks sync.WaitGroup
+	vault     *vault.Vault
+	self      *self
+	log       *slog.Logger
+	now       func() time.Time
+	outboxFor time.Duration
+	life      context.Context // ends with Close
+	end       context.CancelFunc
+	tasks     sync.WaitGroup
 
 	// state serialises every step that reads session state, derives the next
 	// and commits it. Nothing waits for the network while holding it.
@@ -49,6 +50,7 @@ type engine struct {
 	offset     time.Duration
 	nothing    map[string]int64 // by consumer: up to where nothing waits for it
 	nextExpiry int64            // when the next message is to be erased; 0 for not looked up yet
+	pushed     bool             // the outbox is to try what rests
 	settled    []settledMessage // accepted by the server, not yet written down
 	contactMu  keyedMutex       // one network look-up at a time for each contact
 }
@@ -71,7 +73,10 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		owedKick: make(chan struct{}, 1),
 		news:     make(chan struct{}), waiters: map[string]chan outcome{},
-		nothing: map[string]int64{},
+		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor,
+	}
+	if e.outboxFor <= 0 {
+		e.outboxFor = OutboxFor
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	err := v.View(e.life, func(tx *vault.Tx) error {

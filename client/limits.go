@@ -4,8 +4,14 @@ import "time"
 
 // Bounds of spec/limits.md, section client.
 const (
-	// OutboxFor is how long an unsent message is tried before it fails.
+	// OutboxFor is how long an unsent message is tried before it fails, if
+	// Config does not say otherwise.
 	OutboxFor = 12 * time.Hour
+	// QuickTries is how often an unsent message is tried again within about a
+	// minute.
+	QuickTries = 5
+	// RetryEvery is the heartbeat of the outbox after that.
+	RetryEvery = 15 * time.Minute
 	// SeenFor is how long received envelopes are remembered: the relay's
 	// longest mailbox time and a week.
 	SeenFor = 37 * 24 * time.Hour

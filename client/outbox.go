@@ -89,6 +89,7 @@ func (e *engine) emptied(ctx context.Context) error {
 
 // flush tries every entry that is due once and says when to come back.
 func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error) {
+	pushed := e.takePush()
 	held := map[string]bool{} // recipients with an earlier entry that must wait
 	var last int64 = firstOrder
 	for {
@@ -103,12 +104,12 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				continue
 			}
 			now := e.now()
-			if due := time.UnixMilli(o.After); due.After(now) {
+			if due := o.due(pushed); due.After(now) {
 				held[o.To] = true
 				again = earliest(again, due)
 				continue
 			}
-			if now.Sub(time.UnixMilli(o.Created)) > OutboxFor {
+			if e.overdue(o) {
 				if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
 					return again, err
 				}
@@ -138,7 +139,7 @@ func (e *engine) expireOutbox(ctx context.Context) error {
 	entries, err := e.outboxAfter(ctx, firstOrder)
 	for i := range entries {
 		o := &entries[i]
-		if e.now().Sub(time.UnixMilli(o.Created)) <= OutboxFor || e.isSettled(o.ID) {
+		if !e.overdue(o) || e.isSettled(o.ID) {
 			continue
 		}
 		if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
@@ -391,13 +392,7 @@ func (e *engine) refresh(ctx context.Context, l *link, o *outboxRecord) error {
 
 // postpone puts an entry off and tells its sender why.
 func (e *engine) postpone(ctx context.Context, o *outboxRecord, cause error) (time.Duration, error) {
-	wait := min(time.Second<<min(o.Attempts, 8), 5*time.Minute)
-	var refusal *relay.Error
-	if errors.As(cause, &refusal) && refusal.RetryAfter > 0 {
-		wait = max(wait, refusal.RetryAfter)
-	}
-	o.Attempts++
-	o.After = e.now().Add(wait).UnixMilli()
+	wait := o.putOff(e.now(), cause)
 	err := e.update(ctx, func(tx *vault.Tx) error { return putOutbox(tx, o) })
 	e.tell(o.ID, outcome{err: cause})
 	return wait, err

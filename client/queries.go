@@ -61,6 +61,7 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 	if err := e.fence(ctx, l); err != nil {
 		return err
 	}
+	e.push()
 	return e.emptied(ctx)
 }
 

@@ -165,6 +165,7 @@ type outboxRecord struct {
 	Attempts uint64       `cbor:"8,keyasint"`
 	After    int64        `cbor:"9,keyasint"` // not before, unix milliseconds
 	Control  bool         `cbor:"10,keyasint"`
+	Demand   int64        `cbor:"11,keyasint,omitempty"` // the server asked to wait until then
 
 	order int64
 }

@@ -73,6 +73,10 @@ func sample() vectors {
 		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org",
 		Kind: string(KindUnknown), SentAt: 1700000000000, ReceivedAt: 1700000000500, Status: string(StatusReceived), RawKind: 99, RawBody: []byte{1},
 	})
+	add("outbox-waits", "client-outbox", outboxRecord{
+		ID: id, To: "bob@example.org", List: 3, Sealed: []sealedCopy{{Device: 2, ID: id, Envelope: []byte{1}}},
+		Created: 1700000000000, Attempts: 6, After: 1700000900000, Control: true, Demand: 1700000060000,
+	})
 	add("message-read", "client-message", messageRecord{
 		ID: id, Conversation: "bob@example.org", From: "alice@example.org", FromDevice: 1, To: "bob@example.org", Outgoing: true,
 		Kind: string(KindText), Text: "hello", SentAt: 1700000000000, Status: string(StatusRead),

@@ -285,7 +285,7 @@ func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, er
 func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Message, error) {
 	m := r.message()
 	if o.NoWait || m.Status != StatusSending {
-		wake(e.flushKick)
+		e.push()
 		return m, nil
 	}
 	result := make(chan outcome, 1)
@@ -307,7 +307,7 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	if _, err := e.connected(ctx); err != nil {
 		return m, err
 	}
-	wake(e.flushKick)
+	e.push()
 	select {
 	case got := <-result:
 		if len(m.PerDevice) == 0 {
