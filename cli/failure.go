@@ -36,7 +36,6 @@ var (
 	errStdout      = errors.New("standard output cannot be written")
 	errPartly      = errors.New("partly done")
 	errQueued      = errors.New("queued")
-	errTimeout     = errors.New("time is up")
 	errDemo        = errors.New("a claim of the demonstration does not hold")
 	errInterrupted = errors.New("interrupted")
 )
@@ -58,7 +57,7 @@ func classes() []class {
 		{errUsage, "usage", exitUsage, false, ""},
 		{errQueued, "queued", exitUnreachable, false, "nothing needs to be sent again: it leaves by itself with the next `pawl recv`, `pawl send` or `pawl recv --follow` that reaches the server"},
 		{errPartly, "partly_done", exitPartly, false, "the objects printed say what was done; send again only what failed"},
-		{errTimeout, "timeout", exitTimeout, true, "the message was accepted; `pawl message show ID` tells how far it has come"},
+		{client.ErrTimeout, "timeout", exitTimeout, false, "it is not lost and need not be sent again; `pawl message show ID` tells how far it has come"},
 		{client.ErrServerIdentity, "server_identity", exitIdentity, false, "someone may be between you and the server, or its operator made a new key; ask the operator for a new invite link by another way before going on"},
 		{client.ErrIdentityChanged, "identity_changed", exitIdentity, false, "compare safety numbers with `pawl verify RECIPIENT`, then accept the new identity with `pawl verify RECIPIENT --confirm`"},
 		{client.ErrWrongPassphrase, "wrong_passphrase", exitLocked, false, "nothing was changed; check --passphrase-file, PAWL_PASSPHRASE_FILE or --key-file"},
@@ -77,6 +76,7 @@ func classes() []class {
 		{client.ErrInvite, "invite_invalid", exitUsage, false, "invite links live for 24 hours; ask for a new one and quote it whole"},
 		{client.ErrAlreadyHere, "already_registered", exitUsage, false, "`pawl status` shows it; use --home or PAWL_HOME for a second account"},
 		{client.ErrNotFound, "message_not_found", exitUsage, false, "`pawl history RECIPIENT --json` shows the ids"},
+		{client.ErrCannotResend, "cannot_resend", exitUsage, false, "`pawl explain ID` says how far it has come"},
 		{client.ErrStoreDamaged, "store_damaged", exitUnexpected, false, "leave the home as it is and copy it before anything else"},
 		{client.ErrDiskFull, "disk_full", exitUnexpected, true, "make room and try again; nothing was lost"},
 		{client.ErrClock, "clock", exitUnexpected, true, "set this machine's clock, for example by NTP"},

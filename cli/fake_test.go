@@ -34,6 +34,7 @@ type fake struct {
 	trust    client.Trust
 	alias    string
 	removed  bool
+	unread   bool // read receipts are off
 	closed   int
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
@@ -109,7 +110,7 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 	if strings.Contains(text, "half") {
 		m.PerDevice["00000000000000b2"] = client.StatusFailed
 	}
-	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrServerIdentity) || errors.Is(err, client.ErrRateLimited) {
+	if errors.Is(err, client.ErrUnreachable) || errors.Is(err, client.ErrServerIdentity) || errors.Is(err, client.ErrRateLimited) || errors.Is(err, client.ErrTimeout) {
 		m.Status = client.StatusSending
 		m.PerDevice = nil
 	} else if err != nil {
@@ -200,6 +201,17 @@ func (f *fake) Backup(_ context.Context, to io.Writer, _ client.BackupOptions) (
 	return client.BackupSummary{Address: "alice@localhost", Identity: "AAAA BBBB", Device: "00000000000000a1", MadeAt: noon, Contacts: 1, Messages: 2}, errors.Join(err, f.fail["Backup"])
 }
 
+func (f *fake) Resend(ctx context.Context, id string, o client.SendOptions) (client.Message, error) {
+	m, err := f.Message(ctx, id)
+	if err != nil {
+		return m, err
+	}
+	if m.Direction == client.In {
+		return m, client.ErrCannotResend
+	}
+	return f.Send(ctx, m.To, m.Text, o)
+}
+
 func (f *fake) Resolve(_ context.Context, word string) (string, error) {
 	if err := f.fail["Resolve"]; err != nil {
 		return "", err
@@ -254,6 +266,15 @@ func (f *fake) Status(context.Context) (client.StatusReport, error) {
 	}, f.fail["Status"]
 }
 
+func (f *fake) Settings(context.Context) (client.Settings, error) {
+	return client.Settings{ReadReceipts: !f.unread}, f.fail["Settings"]
+}
+
+func (f *fake) SetSettings(_ context.Context, s client.Settings) error {
+	f.unread = !s.ReadReceipts
+	return f.fail["SetSettings"]
+}
+
 // greeting is an incoming message.
 func greeting(n int, text string) client.Message {
 	return client.Message{
@@ -300,5 +321,6 @@ func sentinels() map[string]error {
 		"text_too_long": client.ErrTooLong, "text_invalid": client.ErrInvalidText, "revoked": client.ErrRevoked, "clock": client.ErrClock,
 		"message_not_found": client.ErrNotFound, "backup_damaged": client.ErrBackupDamaged, "backup_newer": client.ErrBackupNewer,
 		"backup_passphrase": client.ErrBackupPassphrase,
+		"timeout": client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 	}
 }

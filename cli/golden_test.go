@@ -32,7 +32,7 @@ func TestR_CLI_04_Screens(t *testing.T) {
 	for _, args := range [][]string{
 		{"register", "alice", "--invite", "LINK", "--key-file", "made.key"},
 		{"send", "bob", "two words"}, {"send", "bob", "hi", "--wait", "none"}, {"send", "bob", "half"},
-		{"recv"}, {"ls"}, {"history", "bob"}, {"message", "show", "IN2"},
+		{"recv"}, {"ls"}, {"history", "bob"}, {"message", "show", "IN2"}, {"message", "resend", "IN1"}, {"explain", "IN1"}, {"explain", "OUT"},
 		{"verify", "bob"}, {"verify", "bob", "--confirm"}, {"contact", "list"}, {"contact", "show", "bob"}, {"contact", "remove", "bob"},
 		{"status"}, {"send", "carol", "hi"}, {"send", "nobody", "hi"}, {"sned"},
 	} {

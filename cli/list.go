@@ -52,7 +52,7 @@ func (a *app) history() *cobra.Command {
 		Short:       "show the messages of a conversation",
 		GroupID:     groupDaily,
 		Annotations: map[string]string{verb: "yes"},
-		Long: "Shows the newest messages with RECIPIENT, oldest first. Reading history does not mark\nanything as taken." +
+		Long: "Shows the newest messages with RECIPIENT, oldest first. Reading history does not take\nanything from `pawl recv`, but what it shows counts as read for its sender." +
 			"\n\n`pawl history export` writes whole conversations; somebody called export is reached by the full address.",
 		Example: "  pawl history bob\n  pawl history bob --limit 10\n  pawl history bob --before ID --json",
 		Args:    words(1, 1, "one RECIPIENT"),
@@ -89,10 +89,10 @@ func (a *app) history() *cobra.Command {
 func (a *app) message() *cobra.Command {
 	return a.noun(&cobra.Command{
 		Use:     "message",
-		Short:   "look at one message",
+		Short:   "look at one message, or send it again",
 		GroupID: groupDaily,
-		Example: "  pawl message show ID",
-	}, &cobra.Command{
+		Example: "  pawl message show ID\n  pawl message resend ID",
+	}, a.resend(), &cobra.Command{
 		Use:     "show ID",
 		Short:   "show a message and how far it has come",
 		Long:    "Shows one message with everything that is known of it: who, when, and for an own\nmessage how far it has come at each device of the recipient.",
@@ -131,6 +131,15 @@ func (a *app) when(t time.Time) string {
 	return t.In(zone).Format("2006-01-02 15:04")
 }
 
+// whenExactly is when, to the second.
+func (a *app) whenExactly(t time.Time) string {
+	zone := a.env.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("2006-01-02 15:04:05")
+}
+
 // messageText is one message for people. Every line of its text but the first
 // is indented, so that no text can pass for another message.
 func (a *app) messageText(m client.Message) string {
@@ -151,6 +160,9 @@ func (a *app) messageText(m client.Message) string {
 
 // bodyText says what a message holds, also when it holds no text.
 func bodyText(m client.Message) string {
+	if m.Expired {
+		return "[its lifetime is over: the content is erased]"
+	}
 	switch m.Kind {
 	case client.KindText:
 		return cleanLines(m.Text)
@@ -184,13 +196,20 @@ func (a *app) messageCard(m client.Message) string {
 		[2]string{"to", clean(m.To)},
 		[2]string{"status", strings.TrimSpace(clean(string(m.Status)) + "  " + clean(m.Cause))},
 		[2]string{"sent", a.when(m.SentAt)},
+		[2]string{"accepted", a.when(m.AcceptedAt)},
 		[2]string{"received", a.when(m.ReceivedAt)},
 		[2]string{"expires", a.when(m.ExpiresAt)},
 		[2]string{"reply to", clean(m.ReplyTo)},
 		[2]string{"subject", clean(m.Subject)},
 	))
 	for _, device := range sortedKeys(m.PerDevice) {
-		fmt.Fprintf(&b, "  device %s  %s\n", clean(device), clean(string(m.PerDevice[device])))
+		line := "  device " + clean(device) + "  " + clean(string(m.PerDevice[device]))
+		if at := m.Receipts[device]; !at.Read.IsZero() {
+			line += "  " + a.when(at.Read)
+		} else if !at.Delivered.IsZero() {
+			line += "  " + a.when(at.Delivered)
+		}
+		b.WriteString(line + "\n")
 	}
 	b.WriteString("\n    " + strings.ReplaceAll(bodyText(m), "\n", "\n    ") + "\n")
 	return b.String()

@@ -38,15 +38,17 @@ type messageObject struct {
 	To           string            `json:"to" doc:"address of the recipient"`
 	Direction    string            `json:"direction" enum:"in,out" doc:"in: received here; out: sent from this account"`
 	Kind         string            `json:"kind" doc:"text; unknown: from a newer version; undecryptable: a message that could not be opened, cause says why; notice: only as the last entry of a conversation"`
-	Text         string            `json:"text" doc:"empty unless kind is text"`
+	Text         string            `json:"text" doc:"empty unless kind is text, and when expired"`
 	Subject      string            `json:"subject,omitempty" doc:"subject line"`
 	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`
 	Cause        string            `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
 	SentAt       string            `json:"sent_at" doc:"the sender's clock, RFC 3339, UTC"`
 	ReceivedAt   *string           `json:"received_at" doc:"RFC 3339, UTC; null for own messages"`
 	ExpiresAt    *string           `json:"expires_at" doc:"RFC 3339, UTC; null when it has no lifetime"`
-	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one"`
+	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one; of several devices the furthest decides"`
 	PerDevice    map[string]string `json:"per_device" doc:"own messages: status by recipient device; else empty"`
+	AcceptedAt   *string           `json:"accepted_at,omitempty" doc:"own messages: when the server had it, RFC 3339, UTC"`
+	Expired      bool              `json:"expired,omitempty" doc:"true when its lifetime is over: text and subject are erased"`
 }
 
 type eventObject struct {
@@ -190,7 +192,7 @@ func messageOf(m client.Message) messageObject {
 		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To,
 		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause,
 		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
-		Status: string(m.Status), PerDevice: map[string]string{},
+		Status: string(m.Status), PerDevice: map[string]string{}, AcceptedAt: maybeInstant(m.AcceptedAt), Expired: m.Expired,
 	}
 	for device, status := range m.PerDevice {
 		o.PerDevice[device] = string(status)

@@ -113,9 +113,9 @@ machine in a few seconds.`,
 		&cobra.Group{ID: groupSetup, Title: "Accounts and servers:"},
 	)
 	root.AddCommand(
-		a.send(), a.recv(), a.ls(), a.history(), a.message(),
+		a.send(), a.recv(), a.ls(), a.history(), a.message(), a.explain(),
 		a.verify(), a.contact(),
-		a.demo(), a.serve(), a.register(), a.account(), a.backup(), a.status(), a.version(), a.man(),
+		a.demo(), a.serve(), a.register(), a.account(), a.backup(), a.status(), a.settings(), a.version(), a.man(),
 		a.exitCodes(),
 	)
 	root.SetCompletionCommandGroupID(groupSetup)

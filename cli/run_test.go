@@ -253,6 +253,7 @@ func TestR_CLI_02_ExitCodes(t *testing.T) {
 		"disk_full": 1, "server_unreachable": 3, "server_identity": 5, "refused": 1, "invite_invalid": 2, "unknown_recipient": 7,
 		"identity_changed": 5, "rate_limited": 6, "mailbox_full": 6, "text_too_long": 2, "text_invalid": 2, "revoked": 4, "clock": 1,
 		"message_not_found": 2, "backup_damaged": 1, "backup_newer": 1, "backup_passphrase": 4,
+		"timeout": 9, "cannot_resend": 2,
 	}
 	for name, err := range sentinels() {
 		x := newTrial(t)

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txt against the program, mostly with the fake
-// engine behind it.
+// engine behind it. testdata/receipts.txt waits for receipts (R-CLI-14).
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",

@@ -23,8 +23,9 @@ const maxText = 1 << 20
 const maxLifetime = 30 * 24 * time.Hour
 
 type sendFlags struct {
-	reply, subject, ttl, wait string
-	lines                     bool
+	reply, subject, ttl, wait, timeout string
+
+	lines bool
 }
 
 func (a *app) send() *cobra.Command {
@@ -35,7 +36,9 @@ func (a *app) send() *cobra.Command {
 		GroupID: groupDaily,
 		Long: `Sends TEXT, or standard input when there is no TEXT and standard input is not a
 terminal, or when TEXT is -. RECIPIENT is user@host, an alias, a bare name that only one
-contact has, or me. Returns when the server has the message durably (--wait accepted).
+contact has, or me. Returns when the server has the message durably (--wait accepted), or
+when a device of the recipient has stored it (delivered) or shown it (read). When --timeout
+runs out first, it exits with 9; the message stays sent.
 
 When the server cannot be reached the message stays queued, the command exits with 3
 and names its id; it leaves by itself as soon as the server answers again.`,
@@ -43,6 +46,7 @@ and names its id; it leaves by itself as soon as the server answers again.`,
   pawl send bob --subject minutes < minutes.txt
   dmesg | tail | pawl send ops -
   tail -f log | pawl send ops --lines
+  pawl send ops 'Restart now?' --wait read --timeout 5m
   pawl send bob -- --this is text, not a flag`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			return words(1, -1, "a RECIPIENT")(cmd, args)
@@ -51,10 +55,11 @@ and names its id; it leaves by itself as soon as the server answers again.`,
 	}
 	cmd.Flags().StringVar(&f.reply, "reply", "", "`ID` of the message this one answers")
 	cmd.Flags().StringVar(&f.subject, "subject", "", "subject `LINE`")
-	cmd.Flags().StringVar(&f.ttl, "ttl", "", "`TIME` that the server keeps it for the recipient, such as 90m, 12h or 7d")
-	cmd.Flags().StringVar(&f.wait, "wait", "accepted", "`WHAT` to wait for: accepted (the server has it) or none (it is in the outbox)")
+	cmd.Flags().StringVar(&f.ttl, "ttl", "", "lifetime, such as 90m, 12h or 7d: after this `TIME` the content is erased on both sides")
+	cmd.Flags().StringVar(&f.wait, "wait", "accepted", "`WHAT` to wait for: accepted (the server has it), delivered, read, or none (it is in the outbox)")
+	cmd.Flags().StringVar(&f.timeout, "timeout", "", "`TIME` to wait at most, such as 10s; without it there is no limit")
 	cmd.Flags().BoolVar(&f.lines, "lines", false, "send each line of standard input as a message of its own")
-	cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"accepted", "none"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"accepted", "delivered", "read", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -65,11 +70,22 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 	case "none":
 		o.NoWait = true
 	case "delivered", "read":
-		return usagef("use --wait accepted: the server then has the message durably", "--wait %s is not possible in this version; it takes accepted or none", f.wait)
+		o.Wait = client.Status(f.wait)
 	default:
-		return usagef("", "--wait takes accepted or none, not %q", clean(f.wait))
+		return usagef("", "--wait takes accepted, delivered, read or none, not %q", clean(f.wait))
 	}
 	var err error
+	if f.timeout != "" {
+		if o.Timeout, err = time.ParseDuration(f.timeout); err != nil || o.Timeout <= 0 {
+			return usagef("for example 10s or 5m", "--timeout takes a time, not %q", clean(f.timeout))
+		}
+		if o.NoWait {
+			return usagef("", "--timeout and --wait none exclude each other")
+		}
+	}
+	if f.lines && o.Wait != "" {
+		return usagef("use --wait accepted, or send the lines one by one", "--lines does not wait for receipts")
+	}
 	if o.TTL, err = lifetime(f.ttl); err != nil {
 		return err
 	}
@@ -215,6 +231,12 @@ func readLine(in *bufio.Reader) (string, error) {
 // queued turns "unreachable, but kept" into its own failure: doing it again
 // would send it twice (R-CLI-11).
 func queued(m client.Message, err error) error {
+	if errors.Is(err, client.ErrTimeout) { // R-CLI-14
+		return &failure{
+			err: err, messageID: m.ID, kept: true,
+			message: fmt.Sprintf("time ran out; message %s is %s", m.ID, m.Status),
+		}
+	}
 	if m.ID == "" || m.Status != client.StatusSending {
 		return err
 	}

@@ -20,6 +20,9 @@ type Config struct {
 	// Log receives operational messages; nil discards them. Nothing secret and
 	// nobody's name is logged.
 	Log *slog.Logger
+	// OutboxFor is how long a message that cannot leave is tried before it fails;
+	// zero is twelve hours.
+	OutboxFor time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
 }
@@ -90,14 +93,16 @@ const (
 // Status is how far an own message has come, or whether another's was read.
 type Status string
 
-// Statuses. Each is a separate claim; none implies a later one.
+// Statuses. Each is a separate claim; none implies a later one. Of several
+// devices the furthest decides: a message is delivered or read as soon as one
+// device of the recipient says so, and PerDevice tells of each.
 const (
-	StatusSending   Status = "sending"  // durable here, not yet at the server
-	StatusAccepted  Status = "accepted" // durable at the server
-	StatusDelivered Status = "delivered"
-	StatusRead      Status = "read"
-	StatusFailed    Status = "failed"   // Cause says why
-	StatusReceived  Status = "received" // incoming
+	StatusSending   Status = "sending"   // durable here, not yet at the server
+	StatusAccepted  Status = "accepted"  // durable at the server
+	StatusDelivered Status = "delivered" // a device of the recipient has stored it
+	StatusRead      Status = "read"      // a device of the recipient has shown it
+	StatusFailed    Status = "failed"    // Cause says why
+	StatusReceived  Status = "received"  // incoming
 )
 
 // Message is one entry of a conversation.
@@ -113,12 +118,32 @@ type Message struct {
 	Subject      string
 	ReplyTo      string // ID of another message
 	Notice       string // KindNotice only
-	Cause        string // why it failed or cannot be opened: a stable word
+	Cause        string // why it failed or cannot be opened: a stable word; ExplainCause has plain ones
+	Expired      bool   // its lifetime is over: text and subject are erased
 	SentAt       time.Time
 	ReceivedAt   time.Time // zero for own messages
 	ExpiresAt    time.Time // zero when it has no lifetime
 	Status       Status
 	PerDevice    map[string]Status // own messages: recipient device id → status
+	SealedAt     time.Time         // own messages: when first sealed; zero for not yet
+	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
+	// Receipts holds when each device of the recipient said what PerDevice
+	// tells, by this device's clock.
+	Receipts map[string]ReceiptTimes
+}
+
+// ReceiptTimes is when receipts came from one device; zero for not yet. A
+// message that was read may have come without a receipt of its delivery.
+type ReceiptTimes struct {
+	Delivered time.Time
+	Read      time.Time
+}
+
+// Settings is what the person has chosen for this device.
+type Settings struct {
+	// ReadReceipts tells senders what was read here. Receipts of delivery are
+	// always sent, to people who are no strangers.
+	ReadReceipts bool
 }
 
 // SendOptions shape one message.
@@ -127,11 +152,19 @@ type SendOptions struct {
 	ID      string
 	Subject string
 	ReplyTo string
-	// TTL is how long the server keeps the message for the recipient; zero is
-	// the server's default.
+	// TTL is the message's lifetime from one second to 30 days: the server keeps
+	// it no longer, and when it is over its content is erased on all devices. Zero
+	// is none, and the server's default.
 	TTL time.Duration
 	// NoWait returns as soon as the message is durable in the outbox.
 	NoWait bool
+	// Wait is the status to wait for: StatusAccepted, which is the default,
+	// StatusDelivered or StatusRead. While it waits the client stays connected.
+	Wait Status
+	// Timeout bounds all the waiting; zero is no bound but the context's. When
+	// it runs out Send returns the message as far as it has come and
+	// ErrTimeout; the message stays sent or queued.
+	Timeout time.Duration
 	// Refresh asks the server for the recipient's device list even when one is
 	// already known and fresh.
 	Refresh bool
@@ -227,6 +260,8 @@ var (
 	ErrBackupDamaged    = errors.New("the backup cannot be used")
 	ErrBackupNewer      = errors.New("the backup was made by a newer version")
 	ErrBackupPassphrase = errors.New("the passphrase does not open the backup")
+	ErrCannotResend     = errors.New("that message cannot be sent again")
+	ErrTimeout          = errors.New("the receipt that was waited for did not come in time")
 )
 
 // AmbiguousError lists the people a word could mean.
@@ -244,7 +279,8 @@ type API interface {
 	Close() error
 
 	// Send seals text for the recipient (address, alias, bare name or "me"),
-	// makes it durable and, unless NoWait, waits until the server has it. When
+	// makes it durable and, unless NoWait, waits until the server has it or for
+	// the receipt that Wait asks for. When
 	// the server cannot be reached the message stays queued: the returned
 	// message has StatusSending and the error wraps ErrUnreachable.
 	Send(ctx context.Context, to, text string, o SendOptions) (Message, error)
@@ -252,7 +288,8 @@ type API interface {
 	// waits here.
 	Sync(ctx context.Context) error
 	// Receive returns up to limit incoming messages that the named consumer
-	// has not acknowledged, oldest first; Ack acknowledges them.
+	// has not acknowledged, oldest first; Ack acknowledges them. What the
+	// default consumer acknowledges counts as read.
 	Receive(ctx context.Context, consumer string, limit int) ([]Message, error)
 	Ack(ctx context.Context, consumer string, ids ...string) error
 	// Follow yields incoming messages for ever, each acknowledged for the
@@ -262,7 +299,8 @@ type API interface {
 
 	Conversations(ctx context.Context) ([]Conversation, error)
 	// History returns the newest limit messages with the peer, oldest first;
-	// before, when not empty, is the ID to page back from.
+	// before, when not empty, is the ID to page back from. What it shows counts
+	// as read.
 	History(ctx context.Context, with string, limit int, before string) ([]Message, error)
 	Message(ctx context.Context, id string) (Message, error)
 	// Export yields every message with the peer, or of all conversations when
@@ -274,6 +312,10 @@ type API interface {
 	// history. A client that is attached to a running owner needs the store's
 	// own secret in its Config.
 	Backup(ctx context.Context, to io.Writer, o BackupOptions) (BackupSummary, error)
+	// Resend makes a new message of an own text that was sent or has failed:
+	// the same text, subject, reply and lifetime under a new ID. Of o it takes
+	// the rest; a TTL in it replaces the old one.
+	Resend(ctx context.Context, id string, o SendOptions) (Message, error)
 
 	Resolve(ctx context.Context, word string) (string, error)
 	Contacts(ctx context.Context) ([]Contact, error)
@@ -289,4 +331,6 @@ type API interface {
 	Untrust(ctx context.Context, who string) error
 
 	Status(ctx context.Context) (StatusReport, error)
+	Settings(ctx context.Context) (Settings, error)
+	SetSettings(ctx context.Context, s Settings) error
 }

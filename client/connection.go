@@ -41,6 +41,7 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.started = true
 		e.tasks.Go(e.connectLoop)
 		e.tasks.Go(e.outboxLoop)
+		e.tasks.Go(e.receiptLoop)
 	}
 	e.mu.Unlock()
 	wake(e.kick)
@@ -115,6 +116,8 @@ func (e *engine) connectLoop() {
 		e.changed()
 		wake(e.flushKick)
 		if err == nil {
+			e.push()
+			wake(e.owedKick)
 			e.tasks.Go(func() { e.maintain(l) })
 			since := e.now()
 			e.receiveLoop(l)

@@ -17,13 +17,14 @@ import (
 // grouped by what guards them.
 type engine struct {
 	// Set at creation.
-	vault *vault.Vault
-	self  *self
-	log   *slog.Logger
-	now   func() time.Time
-	life  context.Context // ends with Close
-	end   context.CancelFunc
-	tasks sync.WaitGroup
+	vault     *vault.Vault
+	self      *self
+	log       *slog.Logger
+	now       func() time.Time
+	outboxFor time.Duration
+	life      context.Context // ends with Close
+	end       context.CancelFunc
+	tasks     sync.WaitGroup
 
 	// state serialises every step that reads session state, derives the next
 	// and commits it. Nothing waits for the network while holding it.
@@ -33,22 +34,25 @@ type engine struct {
 	lastOrder int64 // highest message or outbox order given out
 
 	// mu guards what goroutines tell each other.
-	mu        sync.Mutex
-	link      *link         // the live connection, or nil
-	attempt   *attempt      // the next one, that somebody waits for
-	started   bool          // the connection loop runs
-	kick      chan struct{} // wakes the connection loop out of its back-off
-	flushKick chan struct{} // wakes the outbox
-	news      chan struct{} // closed and replaced whenever something changed
-	waiters   map[string]chan outcome
-	begun     uint64 // rounds of the outbox that have begun
-	ended     uint64 // and that have ended, their statuses written
-	lastErr   error
-	lastLive  time.Time
-	offset    time.Duration
-	nothing   map[string]int64 // by consumer: up to where nothing waits for it
-	settled   []settledMessage // accepted by the server, not yet written down
-	contactMu keyedMutex       // one network look-up at a time for each contact
+	mu         sync.Mutex
+	link       *link         // the live connection, or nil
+	attempt    *attempt      // the next one, that somebody waits for
+	started    bool          // the connection loop runs
+	kick       chan struct{} // wakes the connection loop out of its back-off
+	flushKick  chan struct{} // wakes the outbox
+	owedKick   chan struct{} // wakes the receipts
+	news       chan struct{} // closed and replaced whenever something changed
+	waiters    map[string]chan outcome
+	begun      uint64 // rounds of the outbox that have begun
+	ended      uint64 // and that have ended, their statuses written
+	lastErr    error
+	lastLive   time.Time
+	offset     time.Duration
+	nothing    map[string]int64 // by consumer: up to where nothing waits for it
+	nextExpiry int64            // when the next message is to be erased; 0 for not looked up yet
+	pushed     bool             // the outbox is to try what rests
+	settled    []settledMessage // accepted by the server, not yet written down
+	contactMu  keyedMutex       // one network look-up at a time for each contact
 }
 
 // outcome is what became of an outbox entry, for the caller that waits.
@@ -67,8 +71,12 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	e := &engine{
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
-		news: make(chan struct{}), waiters: map[string]chan outcome{},
-		nothing: map[string]int64{},
+		owedKick: make(chan struct{}, 1),
+		news:     make(chan struct{}), waiters: map[string]chan outcome{},
+		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor,
+	}
+	if e.outboxFor <= 0 {
+		e.outboxFor = OutboxFor
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	err := v.View(e.life, func(tx *vault.Tx) error {
@@ -88,8 +96,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	return e, nil
 }
 
-// close stops the connection and writes down what is known but not written.
+// close sends the receipts that are owed, stops the connection and writes down what is known but not written.
 func (e *engine) close() error {
+	e.parting()
 	e.end()
 	e.tasks.Wait()
 	err := e.writeSettled(context.Background())

@@ -435,7 +435,7 @@ func TestR_X3D_10_SpoiledFirstMessage(t *testing.T) {
 	if len(got) != 2 || got[0] == "hello" || got[1] != "hello" {
 		t.Fatalf("got %q", got)
 	}
-	// R-CLT-17: the sender is told what the first message rested on.
+	// R-CLT-24: the sender is told what the first message rested on.
 	if got := take(t, alice); !slices.Equal(got, []string{"notice:last_resort_key"}) {
 		t.Errorf("alice was told %q", got)
 	}

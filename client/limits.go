@@ -4,8 +4,14 @@ import "time"
 
 // Bounds of spec/limits.md, section client.
 const (
-	// OutboxFor is how long an unsent message is tried before it fails.
+	// OutboxFor is how long an unsent message is tried before it fails, if
+	// Config does not say otherwise.
 	OutboxFor = 12 * time.Hour
+	// QuickTries is how often an unsent message is tried again within about a
+	// minute.
+	QuickTries = 5
+	// RetryEvery is the heartbeat of the outbox after that.
+	RetryEvery = 15 * time.Minute
 	// SeenFor is how long received envelopes are remembered: the relay's
 	// longest mailbox time and a week.
 	SeenFor = 37 * 24 * time.Hour
@@ -22,13 +28,23 @@ const (
 	// MaxHeld bounds the messages kept for a contact whose identity changed,
 	// until the person has decided.
 	MaxHeld = 200
+	// MaxOwed bounds the receipts kept for a device of a contact, in each state,
+	// until they can be sent; the oldest go first.
+	MaxOwed = 16384
+	// MaxOwedStranger bounds the same for somebody who is sent nothing yet.
+	MaxOwedStranger = 256
+	// OwedFor is how long receipts are kept that cannot be sent.
+	OwedFor = 30 * 24 * time.Hour
 	// MaxAlias is the longest alias in bytes.
 	MaxAlias = 64
 	// ClockTolerance is how far this clock and the server's may differ before
 	// nothing is sent: expiry of prekeys and messages would be wrong.
 	ClockTolerance = time.Hour
 
-	maxRecord    = 1 << 20
-	reconnectMin = 500 * time.Millisecond
-	reconnectMax = 60 * time.Second
+	maxRecord     = 1 << 20
+	receiptJitter = time.Second
+	partingTime   = time.Second
+	expireEvery   = time.Minute
+	reconnectMin  = 500 * time.Millisecond
+	reconnectMax  = 60 * time.Second
 )

@@ -38,6 +38,11 @@ type historyPage struct {
 	More     bool
 }
 
+type awaitQuery struct {
+	ID   string
+	Want Status
+}
+
 type aliasQuery struct{ Who, Alias string }
 
 var (
@@ -97,6 +102,18 @@ var (
 	}}
 )
 
+var (
+	callAwait = method[awaitQuery, Message]{"await", func(ctx context.Context, e *engine, q awaitQuery) (Message, error) {
+		return e.awaitStatus(ctx, q)
+	}}
+	callSettings = method[none, Settings]{"settings", func(ctx context.Context, e *engine, _ none) (Settings, error) {
+		return e.Settings(ctx)
+	}}
+	callSetSettings = method[Settings, none]{"set settings", func(ctx context.Context, e *engine, s Settings) (none, error) {
+		return none{}, e.SetSettings(ctx, s)
+	}}
+)
+
 // served answers a method by its name and encoded request.
 type served func(ctx context.Context, e *engine, body []byte) ([]byte, error)
 
@@ -134,6 +151,8 @@ func answers() map[string]served {
 	add(serve(callConfirm))
 	add(serve(callUntrust))
 	add(serve(callStatus))
+	add(serve(callSettings))
+	add(serve(callSetSettings))
 	return all
 }
 
@@ -161,7 +180,8 @@ func kinds() map[string]error {
 		"refused": ErrRefused, "invite": ErrInvite, "unknown_recipient": ErrUnknownRecipient,
 		"identity_changed": ErrIdentityChanged, "rate_limited": ErrRateLimited, "mailbox_full": ErrMailboxFull,
 		"too_long": ErrTooLong, "invalid_text": ErrInvalidText, "revoked": ErrRevoked, "clock": ErrClock,
-		"not_found": ErrNotFound, "backup_damaged": ErrBackupDamaged, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
+		"not_found": ErrNotFound, "timeout": ErrTimeout, "cannot_resend": ErrCannotResend, "backup_damaged": ErrBackupDamaged,
+		"backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
 		"self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }

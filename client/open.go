@@ -145,7 +145,7 @@ func (c *Client) own(own *owner.Owner, v *vault.Vault) error {
 		e, err = newEngine(v, s, c.cfg)
 	}
 	if err == nil {
-		err = ownerError(own.Serve(&handler{e, answers()}, func(secret []byte) bool {
+		err = ownerError(own.Serve(&handler{e, answers(), lasting()}, func(secret []byte) bool {
 			switch {
 			case len(secret) == 0:
 				return true
@@ -176,6 +176,7 @@ func ownerError(err error) error {
 type handler struct {
 	e       *engine
 	methods map[string]served
+	lasting map[string]served
 }
 
 func (h *handler) Call(ctx context.Context, name string, body []byte) ([]byte, error) {
@@ -186,13 +187,26 @@ func (h *handler) Call(ctx context.Context, name string, body []byte) ([]byte, e
 	return m(ctx, h.e, body)
 }
 
-// Stream serves Wait, which may last: a stream ends when the owner leaves,
-// where a call would keep it.
+// lasting serves what may wait for as long as it takes: a stream ends when the
+// owner leaves, where a call would keep it.
+func lasting() map[string]served {
+	all := map[string]served{}
+	for _, add := range []func() (string, served){
+		func() (string, served) { return serve(callWait) },
+		func() (string, served) { return serve(callAwait) },
+	} {
+		name, s := add()
+		all[name] = s
+	}
+	return all
+}
+
+// Stream serves the lasting methods.
 func (h *handler) Stream(ctx context.Context, name string, body []byte, send func([]byte) error) error {
-	if name != callWait.name {
+	wait, ok := h.lasting[name]
+	if !ok {
 		return fmt.Errorf("client: no stream %q", name)
 	}
-	_, wait := serve(callWait)
 	b, err := wait(ctx, h.e, body)
 	if err != nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
@@ -208,7 +222,7 @@ func ask[Q, R any](ctx context.Context, p *owner.Peer, m method[Q, R], q Q) (R, 
 		return zero, err
 	}
 	var b []byte
-	if m.name == callWait.name {
+	if _, ok := lasting()[m.name]; ok {
 		err = owner.ErrOwnerGone // a stream that ends without an item
 		for item, streamErr := range p.Stream(ctx, m.name, body) {
 			b, err = item, streamErr
@@ -307,7 +321,30 @@ func (c *Client) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	if o.ID == "" {
 		o.ID = content.NewID().String() // one message, however often it is asked for
 	}
-	return run(ctx, c, callSend, sendQuery{to, text, o})
+	want, limit := o.Wait, o.Timeout
+	switch want {
+	case "", StatusAccepted, StatusDelivered, StatusRead:
+	default:
+		return Message{}, fmt.Errorf("%w: one can wait for accepted, delivered or read", ErrInvalidText)
+	}
+	o.Wait, o.Timeout = "", 0
+	// R-CLT-20
+	bounded, cancel := ctx, func() {}
+	if limit > 0 {
+		bounded, cancel = context.WithTimeout(ctx, limit)
+	}
+	defer cancel()
+	m, err := run(bounded, c, callSend, sendQuery{to, text, o})
+	if err == nil && !o.NoWait && want != "" && !m.Status.reached(want) {
+		m, err = run(bounded, c, callAwait, awaitQuery{m.ID, want})
+	}
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		err = ErrTimeout
+		if sent, lost := c.Message(ctx, o.ID); lost == nil {
+			m = sent
+		}
+	}
+	return m, err
 }
 
 // Sync implements API.
@@ -439,4 +476,15 @@ func (c *Client) Status(ctx context.Context) (StatusReport, error) {
 	}
 	c.mu.Unlock()
 	return r, err
+}
+
+// Settings implements API.
+func (c *Client) Settings(ctx context.Context) (Settings, error) {
+	return run(ctx, c, callSettings, none{})
+}
+
+// SetSettings implements API.
+func (c *Client) SetSettings(ctx context.Context, s Settings) error {
+	_, err := run(ctx, c, callSetSettings, s)
+	return err
 }

@@ -89,6 +89,7 @@ func (e *engine) emptied(ctx context.Context) error {
 
 // flush tries every entry that is due once and says when to come back.
 func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error) {
+	pushed := e.takePush()
 	held := map[string]bool{} // recipients with an earlier entry that must wait
 	var last int64 = firstOrder
 	for {
@@ -103,13 +104,19 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				continue
 			}
 			now := e.now()
-			if due := time.UnixMilli(o.After); due.After(now) {
+			if due := o.due(pushed); due.After(now) {
 				held[o.To] = true
 				again = earliest(again, due)
 				continue
 			}
-			if now.Sub(time.UnixMilli(o.Created)) > OutboxFor {
+			if e.overdue(o) {
 				if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
+					return again, err
+				}
+				continue
+			}
+			if o.TTL > 0 && now.Sub(time.UnixMilli(o.Created)) >= time.Duration(o.TTL)*time.Second {
+				if err := e.fail(ctx, o, CauseLifetime, failure(CauseLifetime)); err != nil {
 					return again, err
 				}
 				continue
@@ -132,7 +139,7 @@ func (e *engine) expireOutbox(ctx context.Context) error {
 	entries, err := e.outboxAfter(ctx, firstOrder)
 	for i := range entries {
 		o := &entries[i]
-		if e.now().Sub(time.UnixMilli(o.Created)) <= OutboxFor || e.isSettled(o.ID) {
+		if !e.overdue(o) || e.isSettled(o.ID) {
 			continue
 		}
 		if err := e.fail(ctx, o, CauseExpired, ErrUnreachable); err != nil {
@@ -168,6 +175,7 @@ const (
 	CauseIdentityChanged = "identity_changed"
 	CauseUnknown         = "unknown_recipient"
 	CauseRefused         = "refused"
+	CauseLifetime        = "lifetime" // over before it could leave
 )
 
 // deliver hands one entry to the server. It returns how long to wait before
@@ -276,18 +284,8 @@ func (e *engine) sealLate(ctx context.Context, l *link, o *outboxRecord) error {
 		if len(o.Sealed) == 0 {
 			return ErrRefused // nobody to seal for
 		}
-		r, ok, err := getRecord[messageRecord](tx, tableMessage, o.ID)
-		if err != nil {
+		if err := noteSealed(tx, o, e.now()); err != nil {
 			return err
-		}
-		if ok {
-			r.order, r.Devices = o.order, nil
-			for _, d := range activeDevices(p.list) {
-				r.Devices = append(r.Devices, deviceState{Device: uint64(d), Status: string(StatusSending)})
-			}
-			if err := putMessage(tx, &r); err != nil {
-				return err
-			}
 		}
 		p.record.Known = true
 		if err := putContact(tx, p.record); err != nil {
@@ -347,7 +345,7 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 		if next, ch, err = pair.Begin(started, e.now()); err != nil {
 			return err
 		}
-		if started.Strength.Reusable() { // R-CLT-17
+		if started.Strength.Reusable() { // R-CLT-24
 			if err := e.putNotice(tx, k.address, NoticeLastResort); err != nil {
 				return err
 			}
@@ -386,6 +384,9 @@ func (e *engine) refresh(ctx context.Context, l *link, o *outboxRecord) error {
 		if pairs, err = e.seal(tx, o, p); err != nil {
 			return err
 		}
+		if err := noteSealed(tx, o, e.now()); err != nil {
+			return err
+		}
 		return putOutbox(tx, o)
 	})
 	if err == nil {
@@ -396,13 +397,7 @@ func (e *engine) refresh(ctx context.Context, l *link, o *outboxRecord) error {
 
 // postpone puts an entry off and tells its sender why.
 func (e *engine) postpone(ctx context.Context, o *outboxRecord, cause error) (time.Duration, error) {
-	wait := min(time.Second<<min(o.Attempts, 8), 5*time.Minute)
-	var refusal *relay.Error
-	if errors.As(cause, &refusal) && refusal.RetryAfter > 0 {
-		wait = max(wait, refusal.RetryAfter)
-	}
-	o.Attempts++
-	o.After = e.now().Add(wait).UnixMilli()
+	wait := o.putOff(e.now(), cause)
 	err := e.update(ctx, func(tx *vault.Tx) error { return putOutbox(tx, o) })
 	e.tell(o.ID, outcome{err: cause})
 	return wait, err
@@ -451,7 +446,7 @@ func (e *engine) writeSettled(ctx context.Context) error {
 			if s.control {
 				continue
 			}
-			if err := setStatus(tx, s.id, StatusAccepted, "", s.devices); err != nil {
+			if err := setStatus(tx, s.id, StatusAccepted, "", s.devices, e.now()); err != nil {
 				return err
 			}
 		}
@@ -466,26 +461,6 @@ func (e *engine) writeSettled(ctx context.Context) error {
 	return err
 }
 
-// setStatus writes how far an own message has come. The row keeps its order.
-func setStatus(tx *vault.Tx, id []byte, status Status, cause string, devices []uint64) error {
-	r, order, ok, err := getMessage(tx, id)
-	if err != nil || !ok {
-		return err
-	}
-	r.order, r.Status, r.Cause = order, string(status), cause
-	if devices != nil {
-		r.Devices = nil
-		for _, d := range devices {
-			r.Devices = append(r.Devices, deviceState{Device: d, Status: string(status)})
-		}
-	} else {
-		for i := range r.Devices {
-			r.Devices[i].Status = string(status)
-		}
-	}
-	return putMessage(tx, &r)
-}
-
 // fail ends an entry for good; the message stays in the conversation as
 // failed, with its cause.
 func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why error) error {
@@ -498,7 +473,7 @@ func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why er
 		if _, err := tx.Delete(tableOutbox, o.ID); err != nil {
 			return err
 		}
-		return setStatus(tx, o.ID, StatusFailed, cause, nil)
+		return setStatus(tx, o.ID, StatusFailed, cause, nil, e.now())
 	})
 	if err != nil {
 		return err

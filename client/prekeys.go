@@ -133,8 +133,19 @@ func (w *work) respond(peer x3dh.Party, initial []byte, now time.Time) (acc x3dh
 }
 
 // maintain does what is due once a connection is there: prekeys are uploaded,
-// refilled and rotated, old private halves erased, sessions aged.
+// refilled and rotated, old private halves erased, sessions aged. What waited
+// at the server comes first: it may belong to a session that is to age.
 func (e *engine) maintain(l *link) {
+	patience := time.NewTimer(time.Minute) // with a server that never says it is done
+	defer patience.Stop()
+	select {
+	case <-l.caught:
+	case <-patience.C:
+	case <-l.failed:
+		return
+	case <-e.life.Done():
+		return
+	}
 	for {
 		next, err := e.maintainOnce(e.life, l)
 		if err != nil {
@@ -276,6 +287,9 @@ func (e *engine) erasePrekeys(ctx context.Context, gone []prekeys.Info) error {
 // age applies the passing of time, at most once an hour: sessions that idled
 // out are wiped with a farewell, skipped keys and forgotten envelopes go.
 func (e *engine) age(ctx context.Context) error {
+	if err := e.expire(ctx); err != nil {
+		return err
+	}
 	now := e.now()
 	r, _, err := e.heldPrekeys(ctx)
 	if err != nil || now.Sub(time.UnixMilli(r.Ticked)) < time.Hour {
@@ -315,6 +329,9 @@ func (e *engine) age(ctx context.Context) error {
 			if _, err := tx.Delete(tableSeen, key); err != nil {
 				return err
 			}
+		}
+		if err := forgetOwed(tx, now); err != nil {
+			return err
 		}
 		r.Ticked = now.UnixMilli()
 		return storePrekeys(tx, nil, r)

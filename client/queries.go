@@ -62,6 +62,7 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 	if err := e.fence(ctx, l); err != nil {
 		return err
 	}
+	e.push()
 	return e.emptied(ctx)
 }
 
@@ -91,6 +92,9 @@ func (e *engine) fence(ctx context.Context, l *link) error {
 
 // Receive implements API.
 func (e *engine) Receive(ctx context.Context, consumer string, limit int) (out []Message, err error) {
+	if err := e.expire(ctx); err != nil {
+		return nil, err
+	}
 	if limit <= 0 {
 		limit = 100
 	}
@@ -137,11 +141,13 @@ func (e *engine) Ack(ctx context.Context, consumer string, ids ...string) error 
 	if len(ids) == 0 {
 		return nil
 	}
-	return e.update(ctx, func(tx *vault.Tx) error {
+	owed := false
+	err := e.update(ctx, func(tx *vault.Tx) error {
 		c, _, err := getRecord[consumerRecord](tx, tableMeta, consumerKey(consumer))
 		if err != nil {
 			return err
 		}
+		before := c.Acked
 		for _, s := range ids {
 			id, err := content.ParseID(s)
 			if err != nil {
@@ -156,8 +162,68 @@ func (e *engine) Ack(ctx context.Context, consumer string, ids ...string) error 
 			}
 			c.Acked = max(c.Acked, order)
 		}
+		if consumer == "" || consumer == defaultConsumer {
+			if owed, err = e.readUpTo(tx, before, c.Acked); err != nil {
+				return err
+			}
+		}
 		return tx.Put(tableMeta, consumerKey(consumer), nil, 0, encodeRecord(c))
 	})
+	if err == nil && owed {
+		wake(e.owedKick)
+	}
+	return err
+}
+
+// readUpTo owes read receipts for the texts that the default consumer has
+// acknowledged, in the same transaction.
+func (e *engine) readUpTo(tx *vault.Tx, from, to int64) (owed bool, err error) {
+	var shown []messageRecord
+	if from < to {
+		err = scanMessages(tx, "", from+1, to, 0, false, func(m *messageRecord) error {
+			if m.readable() {
+				shown = append(shown, *m)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return false, err
+	}
+	return oweRead(tx, shown, e.now())
+}
+
+// seenInHistory owes read receipts for texts that the history has shown before
+// the default consumer took them, and notes that.
+func (e *engine) seenInHistory(ctx context.Context, shown [][]byte) error {
+	if len(shown) == 0 {
+		return nil
+	}
+	owed := false
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		var fresh []messageRecord
+		for _, id := range shown {
+			r, order, ok, err := getMessage(tx, id)
+			if err != nil {
+				return err
+			}
+			if !ok || !r.readable() {
+				continue
+			}
+			fresh = append(fresh, r)
+			r.order, r.Told = order, true
+			if err := putMessage(tx, &r); err != nil {
+				return err
+			}
+		}
+		var err error
+		owed, err = oweRead(tx, fresh, e.now())
+		return err
+	})
+	if err == nil && owed {
+		wake(e.owedKick)
+	}
+	return err
 }
 
 // Wait returns when the consumer has something to receive. It keeps the
@@ -181,6 +247,9 @@ func (e *engine) Wait(ctx context.Context, consumer string) error {
 
 // Conversations implements API.
 func (e *engine) Conversations(ctx context.Context) ([]Conversation, error) {
+	if err := e.expire(ctx); err != nil {
+		return nil, err
+	}
 	contacts, err := e.contactRecords(ctx)
 	if err != nil {
 		return nil, err
@@ -245,10 +314,14 @@ func (r *messageRecord) weight() int {
 
 // History returns one page of History.
 func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage, err error) {
+	if err := e.expire(ctx); err != nil {
+		return page, err
+	}
 	addr, err := e.resolve(ctx, q.With)
 	if err != nil {
 		return page, err
 	}
+	var fresh [][]byte // shown here before the default consumer has taken them
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		to := int64(lastOrder)
 		if q.Before != "" {
@@ -274,9 +347,16 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 				return ErrUnknownRecipient
 			}
 		}
+		c, _, err := getRecord[consumerRecord](tx, tableMeta, consumerKey(""))
+		if err != nil {
+			return err
+		}
 		size := 0
-		err := scanMessages(tx, addr.String(), firstOrder, to, max(q.Limit, 0), true, func(m *messageRecord) error {
+		err = scanMessages(tx, addr.String(), firstOrder, to, max(q.Limit, 0), true, func(m *messageRecord) error {
 			page.Messages = append(page.Messages, m.message())
+			if m.order > c.Acked && m.readable() {
+				fresh = append(fresh, m.ID)
+			}
 			if size += m.weight(); size > pageBytes {
 				page.More = true
 				return errEnough
@@ -289,11 +369,17 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 		return err
 	})
 	slices.Reverse(page.Messages)
+	if err == nil {
+		err = e.seenInHistory(ctx, fresh)
+	}
 	return page, err
 }
 
 // Message implements API.
 func (e *engine) Message(ctx context.Context, id string) (m Message, err error) {
+	if err := e.expire(ctx); err != nil {
+		return m, err
+	}
 	parsed, err := content.ParseID(id)
 	if err != nil {
 		return m, &wrapped{ErrNotFound, err}

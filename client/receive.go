@@ -173,7 +173,9 @@ type work struct {
 	pairs   map[peerKey]session.Pair
 	changes map[peerKey]*session.Change
 	people  map[string]*person
-	handled []envelopeHash // to remember
+	handled []envelopeHash           // to remember
+	owed    map[peerKey][]content.ID // texts that were stored
+	expiry  []int64                  // ends of lifetimes
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -188,7 +190,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 		e.lastOrder = order
 		w = &work{
 			e: e, tx: tx, pairs: map[peerKey]session.Pair{}, changes: map[peerKey]*session.Change{},
-			people: map[string]*person{},
+			people: map[string]*person{}, owed: map[peerKey][]content.ID{},
 		}
 		for i := range in {
 			if err := w.one(&in[i]); err != nil {
@@ -203,6 +205,12 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	}
 	e.remember(w.pairs)
 	e.seen.add(w.handled)
+	for _, at := range w.expiry {
+		e.lives(at)
+	}
+	if len(w.owed) > 0 {
+		wake(e.owedKick)
+	}
 	return nil
 }
 
@@ -237,6 +245,9 @@ func (w *work) change(k peerKey, next session.Pair, ch session.Change) {
 
 func (w *work) finish() error {
 	if err := w.rememberHandled(); err != nil {
+		return err
+	}
+	if err := w.oweAll(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {
@@ -341,6 +352,8 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	switch c.Kind {
 	case content.KindHeartbeat, content.KindFarewell:
 		return nil
+	case content.KindReceipt:
+		return w.receipt(k, c.Receipt)
 	case content.KindText:
 		r.Kind, r.Text, r.Subject = string(KindText), c.Text.Text, c.Text.Subject
 		if !c.Text.ReplyTo.IsZero() {
@@ -349,18 +362,29 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	default:
 		r.Kind, r.RawKind, r.RawBody = string(KindUnknown), uint64(c.Kind), c.Body
 	}
-	if c.TTL > 0 {
-		r.ExpiresAt = c.SentAt.Add(c.TTL).UnixMilli()
+	if c.TTL > 0 { // a sender whose clock is ahead gains nothing
+		r.ExpiresAt = min(r.SentAt, r.ReceivedAt) + c.TTL.Milliseconds()
+		if r.expires(r.ReceivedAt) {
+			r.erase()
+		}
+		w.expiry = append(w.expiry, r.ExpiresAt)
+	}
+	if c.Kind == content.KindText && !r.Expired {
+		// R-CLT-17; of a repetition, too: the last receipt may be lost.
+		w.owed[k] = append(w.owed[k], c.ID)
 	}
 	r.ID, r.order = c.ID[:], w.e.nextOrder()
 	if kept, err := insertMessage(w.tx, r); err != nil || kept {
-		return err
+		return errors.Join(err, putLifetime(w.tx, r))
 	}
 	// Somebody else's message has that ID. The sender's own repetition under
 	// one ID is shown once: the derived ID is taken then, too.
 	id := derivedID(c.ID, k.address, k.device)
-	r.ID = id[:]
-	_, err := insertMessage(w.tx, r)
+	r.ID, r.Original = id[:], c.ID[:]
+	kept, err := insertMessage(w.tx, r)
+	if err == nil && kept {
+		err = putLifetime(w.tx, r)
+	}
 	return err
 }
 

@@ -97,6 +97,12 @@ type messageRecord struct {
 	Devices      []deviceState `cbor:"17,keyasint,omitempty"`
 	RawKind      uint64        `cbor:"18,keyasint,omitempty"` // KindUnknown only
 	RawBody      []byte        `cbor:"19,keyasint,omitempty"`
+	Told         bool          `cbor:"20,keyasint,omitempty"` // incoming: a read receipt is owed or sent, though not acknowledged yet
+	Original     []byte        `cbor:"21,keyasint,omitempty"` // the sender's ID, when it was taken here
+	SealedAt     int64         `cbor:"22,keyasint,omitempty"` // own messages
+	AcceptedAt   int64         `cbor:"23,keyasint,omitempty"`
+	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
+	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
 
 	order int64 // the row's order, not part of its value
 }
@@ -122,17 +128,28 @@ func (r *messageRecord) message() Message {
 		for _, d := range r.Devices {
 			m.PerDevice[address.Device(d.Device).String()] = Status(d.Status)
 		}
+		m.SealedAt, m.AcceptedAt = moment(r.SealedAt), moment(r.AcceptedAt)
+		for _, t := range r.Times {
+			if m.Receipts == nil {
+				m.Receipts = map[string]ReceiptTimes{}
+			}
+			m.Receipts[address.Device(t.Device).String()] = ReceiptTimes{moment(t.Delivered), moment(t.Read)}
+		}
 	}
 	if len(r.ReplyTo) == len(content.ID{}) {
 		m.ReplyTo = content.ID(r.ReplyTo).String()
 	}
-	if r.ReceivedAt != 0 {
-		m.ReceivedAt = time.UnixMilli(r.ReceivedAt).UTC()
-	}
-	if r.ExpiresAt != 0 {
-		m.ExpiresAt = time.UnixMilli(r.ExpiresAt).UTC()
-	}
+	m.Expired = r.Expired
+	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m
+}
+
+// moment is a stored time; zero is none.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }
 
 // outboxRecord is a message on its way to the server. Sealed is empty until
@@ -148,6 +165,7 @@ type outboxRecord struct {
 	Attempts uint64       `cbor:"8,keyasint"`
 	After    int64        `cbor:"9,keyasint"` // not before, unix milliseconds
 	Control  bool         `cbor:"10,keyasint"`
+	Demand   int64        `cbor:"11,keyasint,omitempty"` // the server asked to wait until then
 
 	order int64
 }

@@ -38,6 +38,8 @@ var decoders = map[string]func([]byte) error{
 	"client-prekeys":  func(b []byte) error { _, err := decodeRecord[prekeyRecord](b); return err },
 	"client-consumer": func(b []byte) error { _, err := decodeRecord[consumerRecord](b); return err },
 	"client-count":    func(b []byte) error { _, err := decodeRecord[countRecord](b); return err },
+	"client-owed":     func(b []byte) error { _, err := decodeRecord[owedRecord](b); return err },
+	"client-settings": func(b []byte) error { _, err := decodeRecord[settingsRecord](b); return err },
 	"client-held":     func(b []byte) error { _, err := decodeRecord[heldRecord](b); return err },
 }
 
@@ -71,6 +73,26 @@ func sample() vectors {
 		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org",
 		Kind: string(KindUnknown), SentAt: 1700000000000, ReceivedAt: 1700000000500, Status: string(StatusReceived), RawKind: 99, RawBody: []byte{1},
 	})
+	add("outbox-waits", "client-outbox", outboxRecord{
+		ID: id, To: "bob@example.org", List: 3, Sealed: []sealedCopy{{Device: 2, ID: id, Envelope: []byte{1}}},
+		Created: 1700000000000, Attempts: 6, After: 1700000900000, Control: true, Demand: 1700000060000,
+	})
+	add("message-read", "client-message", messageRecord{
+		ID: id, Conversation: "bob@example.org", From: "alice@example.org", FromDevice: 1, To: "bob@example.org", Outgoing: true,
+		Kind: string(KindText), Text: "hello", SentAt: 1700000000000, Status: string(StatusRead),
+		Devices: []deviceState{{Device: 2, Status: string(StatusRead)}}, SealedAt: 1700000000001, AcceptedAt: 1700000000002,
+		Times: []deviceTimes{{Device: 2, Read: 1700000000003}},
+	})
+	add("message-told", "client-message", messageRecord{
+		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org", Kind: string(KindText),
+		Text: "hello", SentAt: 1700000000000, ReceivedAt: 1700000000500, Status: string(StatusReceived), Told: true, Original: id,
+	})
+	add("message-expired", "client-message", messageRecord{
+		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org", Kind: string(KindText),
+		SentAt: 1700000000000, ReceivedAt: 1700000000500, ExpiresAt: 1700000001000, Status: string(StatusReceived), Expired: true,
+	})
+	add("owed", "client-owed", owedRecord{Address: "bob@example.org", Device: 2, State: 1, IDs: id})
+	add("settings", "client-settings", settingsRecord{NoReadReceipts: true})
 	add("outbox", "client-outbox", outboxRecord{
 		ID: id, To: "bob@example.org", Content: []byte{1}, List: 3, TTL: 60, Sealed: []sealedCopy{{Device: 2, ID: id, Envelope: []byte{1}}},
 		Created: 1700000000000, Attempts: 1, After: 1700000002000,

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
-	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -135,8 +134,12 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 			for _, d := range p.list.Active() {
 				r.Devices = append(r.Devices, deviceState{Device: uint64(d.ID), Status: string(StatusSending)})
 			}
+			r.sealedFor(o, now)
 		}
 		if err := putMessage(tx, r); err != nil {
+			return err
+		}
+		if err := putLifetime(tx, r); err != nil {
 			return err
 		}
 		return putOutbox(tx, o)
@@ -145,6 +148,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 		e.lastOrder = before
 		return nil, err
 	}
+	e.lives(r.ExpiresAt)
 	e.remember(sealed)
 	return r, nil
 }
@@ -263,10 +267,17 @@ func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, er
 	r.Status = string(StatusAccepted)
 	before := e.lastOrder
 	r.order = e.nextOrder()
-	if err := e.update(ctx, func(tx *vault.Tx) error { return putMessage(tx, r) }); err != nil {
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		if err := putLifetime(tx, r); err != nil {
+			return err
+		}
+		return putMessage(tx, r)
+	})
+	if err != nil {
 		e.lastOrder = before
 		return Message{}, err
 	}
+	e.lives(r.ExpiresAt)
 	return r.message(), nil
 }
 
@@ -274,7 +285,7 @@ func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, er
 func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Message, error) {
 	m := r.message()
 	if o.NoWait || m.Status != StatusSending {
-		wake(e.flushKick)
+		e.push()
 		return m, nil
 	}
 	result := make(chan outcome, 1)
@@ -296,7 +307,7 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	if _, err := e.connected(ctx); err != nil {
 		return m, err
 	}
-	wake(e.flushKick)
+	e.push()
 	select {
 	case got := <-result:
 		if len(m.PerDevice) == 0 {
@@ -313,14 +324,6 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	}
 }
 
-// advance sets the status of a message and all its devices.
-func (m *Message) advance(s Status) {
-	m.Status = s
-	for d := range m.PerDevice {
-		m.PerDevice[d] = s
-	}
-}
-
 // written reads the message as it is written down and reports whether it is
 // decided.
 func (e *engine) written(ctx context.Context, m *Message) bool {
@@ -332,11 +335,42 @@ func (e *engine) written(ctx context.Context, m *Message) bool {
 	return m.Status != StatusSending
 }
 
-// activeDevices names the devices of a list that receive.
-func activeDevices(l devicelist.List) []address.Device {
-	var out []address.Device
-	for _, d := range l.Active() {
-		out = append(out, d.ID)
+// awaitStatus waits until an own message has come as far as q.Want or has
+// failed. It keeps the connection up while it waits (R-CLT-20).
+func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error) {
+	_, _ = e.connected(ctx) // the loop goes on trying
+	for {
+		news := e.watch()
+		m, err := e.Message(ctx, q.ID)
+		switch {
+		case err != nil, m.Status.reached(q.Want):
+			return m, err
+		case m.Status == StatusFailed:
+			return m, failure(m.Cause)
+		case m.To == e.self.record.Address: // a note to oneself has nobody to answer
+			return m, nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return m, ctx.Err()
+		case <-e.life.Done():
+			return m, errClosed
+		}
 	}
-	return out
+}
+
+// failure is the error behind the cause of a failed message.
+func failure(cause string) error {
+	switch cause {
+	case CauseExpired:
+		return ErrUnreachable
+	case CauseIdentityChanged:
+		return ErrIdentityChanged
+	case CauseUnknown:
+		return ErrUnknownRecipient
+	case CauseLifetime:
+		return ErrUnreachable // it would have left in time
+	}
+	return ErrRefused
 }

@@ -13,7 +13,7 @@ import (
 
 // The sealed tables. Keys and groups are blinded by the vault, values sealed.
 var (
-	tableMeta    = vault.Table{Name: "meta"}    // "account", "prekeys", "consumer/NAME"
+	tableMeta    = vault.Table{Name: "meta"}    // "account", "prekeys", "settings", "consumer/NAME"
 	tablePrekey  = vault.Table{Name: "prekey"}  // private prekeys; order: expiry
 	tableContact = vault.Table{Name: "contact"} // by address
 	tableSession = vault.Table{Name: "session"} // heads; group: peer device
@@ -22,11 +22,14 @@ var (
 	tableOutbox  = vault.Table{Name: "outbox"}  // by message id; order: order of sending
 	tableSeen    = vault.Table{Name: "seen"}    // envelope hashes, many a row, and answered handshakes; order: expiry
 	tableHeld    = vault.Table{Name: "held"}    // envelopes of a changed identity; group: address
+	tableExpiry  = vault.Table{Name: "expiry"}  // messages with a lifetime, by id; order: its end
+	tableOwed    = vault.Table{Name: "owed"}    // receipts to be sent, by state and peer device; order: when last added to
 )
 
 func tables() []vault.Table {
 	return []vault.Table{
 		tableMeta, tablePrekey, tableContact, tableSession, tableSkipped, tableMessage, tableOutbox, tableSeen, tableHeld,
+		tableExpiry, tableOwed,
 	}
 }
 
@@ -54,6 +57,7 @@ func getContact(tx *vault.Tx, address string) (contactRecord, bool, error) {
 	return getRecord[contactRecord](tx, tableContact, []byte(address))
 }
 
+// putMessage writes a message in place of the one that has its ID.
 func putMessage(tx *vault.Tx, m *messageRecord) error {
 	return tx.Put(tableMessage, m.ID, []byte(m.Conversation), m.order, codec.Marshal(m))
 }

@@ -27,6 +27,7 @@ const (
 	// KindFarewell is never shown and, in this version, never sent: the last
 	// message of a session is a message type of the ratchet's.
 	KindFarewell Kind = 3
+	KindReceipt  Kind = 4 // what became of messages at a device; never shown
 )
 
 // Refusals.
@@ -78,7 +79,9 @@ type Content struct {
 	SentAt time.Time     // millisecond precision, the sender's clock
 	TTL    time.Duration // lifetime the sender asked for, in whole seconds; zero for none
 	Text   Text          // KindText only
-	Body   []byte        // the encoded body, whatever the kind
+	// Receipt is set for KindReceipt only.
+	Receipt Receipt
+	Body    []byte // the encoded body, whatever the kind
 }
 
 // Text is the body of KindText.
@@ -135,7 +138,7 @@ func NewText(id ID, now time.Time, ttl time.Duration, t Text) (Content, error) {
 	return Content{Kind: KindText, ID: id, SentAt: sentAt(now), TTL: ttl.Truncate(time.Second), Text: t, Body: codec.Marshal(b)}, nil
 }
 
-// NewControl makes a content without a body: a heartbeat or a farewell.
+// NewControl makes a content without a body, such as a heartbeat.
 func NewControl(k Kind, now time.Time) Content {
 	return Content{Kind: k, ID: NewID(), SentAt: sentAt(now)}
 }
@@ -181,6 +184,10 @@ func Decode(padded []byte) (Content, error) {
 	case KindText:
 		c.Text, err = decodeText(w.Body)
 		if err != nil {
+			return Content{}, err
+		}
+	case KindReceipt:
+		if c.Receipt, err = decodeReceipt(w.Body); err != nil {
 			return Content{}, err
 		}
 	case KindHeartbeat, KindFarewell: // R-CNT-08

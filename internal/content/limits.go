@@ -17,6 +17,8 @@ const (
 	MaxEnvelope = 96 << 10
 	// MaxTTL is the longest lifetime a sender may ask for.
 	MaxTTL = 30 * 24 * time.Hour
+	// MaxReceipt bounds the messages that one receipt names.
+	MaxReceipt = 64
 
 	minPadded = 256
 )

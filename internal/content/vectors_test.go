@@ -54,7 +54,15 @@ func vectors(t *testing.T) []vector {
 				v.Offset = &at
 			}
 		}
+		if c.Kind == content.KindReceipt {
+			v.Body = &encoded{CDDL: "content-receipt", Encoded: hex.EncodeToString(c.Body)}
+		}
 		out = append(out, v)
+	}
+	receipt := func(s content.ReceiptState, ids ...content.ID) content.Content {
+		c := content.NewReceipts(s, ids, now)[0]
+		c.ID = id
+		return c
 	}
 	control := func(k content.Kind) content.Content {
 		c := content.NewControl(k, now)
@@ -72,6 +80,8 @@ func vectors(t *testing.T) []vector {
 	positive("heartbeat", control(content.KindHeartbeat))
 	positive("farewell", control(content.KindFarewell))
 	positive("unknown-kind", unknown)
+	positive("receipt-delivered", receipt(content.Delivered, content.ID{1}))
+	positive("receipt-read", receipt(content.Read, content.ID{9}, content.ID{15: 1}, content.ID{1}))
 
 	negative := func(name, reason string, object []byte, refuses bool) {
 		out = append(out, vector{Name: name, Kind: "negative", Reason: reason, Padded: hex.EncodeToString(padTo(object, 0)),
@@ -89,6 +99,16 @@ func vectors(t *testing.T) []vector {
 	negative("empty-subject", "ErrMalformed: not canonical", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 2: ""}) }), false)
 	negative("reply-to-zero", "ErrMalformed: a second form of no reply", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 3: make([]byte, 16)}) }), false)
 	negative("long-subject", "ErrTooLong: 513 bytes", with(func(o *object) { o.Body = body(map[int]any{1: "", 2: strings.Repeat("x", 513)}) }), false)
+	receiptBody := func(state int, ids ...[]byte) func(*object) {
+		return func(o *object) { o.Kind, o.Body = 4, body(map[int]any{1: state, 2: ids}) }
+	}
+	one, two := bytes.Repeat([]byte{1}, 16), bytes.Repeat([]byte{2}, 16)
+	negative("receipt-state-3", "ErrMalformed: no such state", with(receiptBody(3, one)), false)
+	negative("receipt-of-nothing", "ErrMalformed: no ids", with(receiptBody(1)), false)
+	negative("receipt-twice", "ErrMalformed: an id twice", with(receiptBody(1, one, one)), false)
+	negative("receipt-descending", "ErrMalformed: ids out of order", with(receiptBody(2, two, one)), false)
+	negative("receipt-zero-id", "ErrMalformed: an id that names nothing", with(receiptBody(2, make([]byte, 16))), false)
+	negative("receipt-empty-body", "ErrMalformed: a receipt has a body", with(func(o *object) { o.Kind, o.Body = 4, []byte{} }), false)
 	negative("trailing-bytes", "ErrMalformed: bytes after the object", append(codec.Marshal(good), 0x01), true)
 	for name, b := range map[string][]byte{
 		"padding-too-long": padTo(codec.Marshal(good), 16), "padding-missing": codec.Marshal(good), "padding-without-mark": make([]byte, 256),
@@ -124,7 +144,7 @@ func sortVectors(v []vector) {
 	}
 }
 
-// R-CNT-01, R-CNT-02, R-CNT-03, R-CNT-04, R-CNT-05
+// R-CNT-01, R-CNT-02, R-CNT-03, R-CNT-04, R-CNT-05, R-CNT-09
 func TestVectors(t *testing.T) {
 	got, err := json.MarshalIndent(map[string]any{"area": "content", "vectors": vectors(t)}, "", " ")
 	if err != nil {

@@ -1,0 +1,192 @@
+package client
+
+import (
+	"time"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/vault"
+)
+
+// rank orders statuses by how much they claim. A status only ever rises: a
+// message that failed here may turn out to have arrived, never the other way
+// round (R-CLT-19).
+func (s Status) rank() int {
+	switch s {
+	case StatusFailed:
+		return 1
+	case StatusAccepted:
+		return 2
+	case StatusDelivered:
+		return 3
+	case StatusRead:
+		return 4
+	}
+	return 0
+}
+
+// reached reports whether a message is at least as far as s.
+func (s Status) reached(at Status) bool { return s.rank() >= at.rank() }
+
+// raise returns the later of two statuses.
+func raise(old, claim Status) Status {
+	if claim.rank() > old.rank() {
+		return claim
+	}
+	return old
+}
+
+// deviceTimes is when a device of the recipient said that it has a message and
+// that it was read there, by this device's clock; zero for not yet.
+type deviceTimes struct {
+	_         struct{} `cbor:",toarray"`
+	Device    uint64
+	Delivered int64
+	Read      int64
+}
+
+// raiseAll raises every device of an own message and the message itself.
+func (r *messageRecord) raiseAll(s Status) {
+	for i := range r.Devices {
+		r.Devices[i].Status = string(raise(Status(r.Devices[i].Status), s))
+	}
+	r.sum(s)
+}
+
+// sum makes the status of the whole: as far as the device that is furthest,
+// and at least s.
+func (r *messageRecord) sum(s Status) {
+	s = raise(Status(r.Status), s)
+	for _, d := range r.Devices {
+		s = raise(s, Status(d.Status))
+	}
+	if r.Status = string(s); s != StatusFailed {
+		r.Cause = ""
+	}
+}
+
+// addressed notes the devices a message was sealed for. A device that has it
+// stays, whatever the list says now.
+func (r *messageRecord) addressed(devices []uint64) {
+	var now []deviceState
+	for _, d := range r.Devices {
+		if Status(d.Status).reached(StatusDelivered) {
+			now = append(now, d)
+		}
+	}
+next:
+	for _, id := range devices {
+		for _, d := range now {
+			if d.Device == id {
+				continue next
+			}
+		}
+		status := string(StatusSending)
+		for _, d := range r.Devices {
+			if d.Device == id {
+				status = d.Status
+			}
+		}
+		now = append(now, deviceState{Device: id, Status: status})
+	}
+	r.Devices = now
+}
+
+// claimed applies what a device says of a message and reports whether that
+// changed anything. A device for which nothing was sealed has nothing to say.
+func (r *messageRecord) claimed(device address.Device, claim Status, now time.Time) bool {
+	for i := range r.Devices {
+		d := &r.Devices[i]
+		if d.Device != uint64(device) {
+			continue
+		}
+		if Status(d.Status).reached(claim) || !Status(d.Status).reached(StatusAccepted) && r.SealedAt == 0 {
+			return false
+		}
+		d.Status = string(claim)
+		r.timed(d.Device, claim, now)
+		r.sum(claim)
+		return true
+	}
+	return false
+}
+
+// timed writes down when a device first claimed something.
+func (r *messageRecord) timed(device uint64, claim Status, now time.Time) {
+	i := 0
+	for ; i < len(r.Times) && r.Times[i].Device != device; i++ {
+	}
+	if i == len(r.Times) {
+		r.Times = append(r.Times, deviceTimes{Device: device})
+	}
+	if t := &r.Times[i]; claim == StatusRead {
+		t.Read = now.UnixMilli()
+	} else {
+		t.Delivered = now.UnixMilli()
+	}
+}
+
+// setStatus writes how far an own message has come: devices, when given, are
+// those the server took copies for. The row keeps its order.
+func setStatus(tx *vault.Tx, id []byte, status Status, cause string, devices []uint64, now time.Time) error {
+	r, order, ok, err := getMessage(tx, id)
+	if err != nil || !ok {
+		return err
+	}
+	r.order = order
+	if devices != nil {
+		r.addressed(devices)
+	}
+	if status == StatusAccepted && r.AcceptedAt == 0 {
+		r.AcceptedAt = now.UnixMilli()
+	}
+	if status == StatusFailed {
+		r.Cause = cause
+	}
+	r.raiseAll(status)
+	return putMessage(tx, &r)
+}
+
+// noteSealed writes into a message for which devices it is now sealed, in the
+// transaction that seals it.
+func noteSealed(tx *vault.Tx, o *outboxRecord, now time.Time) error {
+	r, order, ok, err := getMessage(tx, o.ID)
+	if err != nil || !ok {
+		return err
+	}
+	r.order = order
+	r.sealedFor(o, now)
+	return putMessage(tx, &r)
+}
+
+func (r *messageRecord) sealedFor(o *outboxRecord, now time.Time) {
+	if len(o.Sealed) == 0 {
+		return
+	}
+	if r.SealedAt == 0 {
+		r.SealedAt = now.UnixMilli()
+	}
+	var devices []uint64
+	for _, c := range o.Sealed {
+		devices = append(devices, c.Device)
+	}
+	r.addressed(devices)
+}
+
+// advance raises the status of a message and of all its devices.
+func (m *Message) advance(s Status) {
+	m.Status = raise(m.Status, s)
+	for d := range m.PerDevice {
+		m.PerDevice[d] = raise(m.PerDevice[d], s)
+	}
+}
+
+// activeIn reports whether a device of a list receives.
+func activeIn(l devicelist.List, id address.Device) bool {
+	for _, d := range l.Active() {
+		if d.ID == id {
+			return true
+		}
+	}
+	return false
+}
