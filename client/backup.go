@@ -131,6 +131,9 @@ func (e *engine) backupContact(ctx context.Context, addr string) (p backupPart, 
 }
 
 func (e *engine) backupMessages(ctx context.Context, after int64) (p backupPart, err error) {
+	if err := e.expire(ctx); err != nil { // R-CLT-22
+		return p, err
+	}
 	size := 0
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		return scanMessages(tx, "", after+1, lastOrder, 0, false, func(m *messageRecord) error {

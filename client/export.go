@@ -29,6 +29,9 @@ var callExport = method[exportQuery, exportPage]{"export", func(ctx context.Cont
 
 // Export returns one page of Export, oldest first (R-EXP-01).
 func (e *engine) Export(ctx context.Context, q exportQuery) (page exportPage, err error) {
+	if err := e.expire(ctx); err != nil { // R-CLT-22
+		return page, err
+	}
 	with := q.With
 	if with != "" {
 		addr, err := e.resolve(ctx, with)

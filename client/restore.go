@@ -233,7 +233,11 @@ func fillRecord(tx *vault.Tx, record backup.Record, order *int64) error {
 		})
 	case *backup.Message:
 		*order++
-		_, err := insertMessage(tx, restored(v, *order))
+		r := restored(v, *order)
+		kept, err := insertMessage(tx, r)
+		if err == nil && kept {
+			err = putLifetime(tx, r) // what was erased before comes without content and is marked anew
+		}
 		return err
 	case *backup.Consumer:
 		return tx.Put(tableMeta, consumerKey(v.Name), nil, 0, encodeRecord(consumerRecord{Acked: int64(v.Taken)}))
