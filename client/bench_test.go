@@ -65,11 +65,11 @@ func (h *heap) Ack(_ context.Context, dev server.Device, seqs []server.Seq) erro
 }
 
 type bench struct {
-	b      *testing.B
+	b      testing.TB
 	invite string
 }
 
-func newBench(b *testing.B, s server.Stores) *bench {
+func newBench(b testing.TB, s server.Stores) *bench {
 	srv, err := server.New(server.Config{Stores: s, Listen: "127.0.0.1:0", Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)

@@ -377,8 +377,12 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	if kept, err := insertMessage(w.tx, r); err != nil || kept {
 		return errors.Join(err, putLifetime(w.tx, r))
 	}
-	// Somebody else's message has that ID. The sender's own repetition under
-	// one ID is shown once: the derived ID is taken then, too.
+	// The ID is taken. The sender's own repetition under it, sealed anew, is
+	// shown once (R-CLT-04); beside somebody else's message it gets another.
+	old, _, ok, err := getMessage(w.tx, c.ID[:])
+	if err != nil || (ok && !old.Outgoing && old.From == k.address && old.FromDevice == uint64(k.device)) {
+		return err
+	}
 	id := derivedID(c.ID, k.address, k.device)
 	r.ID, r.Original = id[:], c.ID[:]
 	kept, err := insertMessage(w.tx, r)
