@@ -321,6 +321,6 @@ func sentinels() map[string]error {
 		"text_too_long": client.ErrTooLong, "text_invalid": client.ErrInvalidText, "revoked": client.ErrRevoked, "clock": client.ErrClock,
 		"message_not_found": client.ErrNotFound, "backup_damaged": client.ErrBackupDamaged, "backup_newer": client.ErrBackupNewer,
 		"backup_passphrase": client.ErrBackupPassphrase,
-		"timeout": client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
+		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 	}
 }
