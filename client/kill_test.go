@@ -67,9 +67,9 @@ func TestChildReceives(t *testing.T) {
 	}
 }
 
-// child starts one of the bodies above and kills it after it has printed a
-// number of lines. It returns what it printed.
-func child(t *testing.T, body string, cfg client.Config, first, lines int) (out []string) {
+// child starts one of the bodies above and kills it at a line it prints. It
+// returns what it printed.
+func child(t *testing.T, body string, cfg client.Config, first int, last func(count int, line string) bool) (out []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-test.run=^"+body+"$", "-test.v=false")
 	cmd.Env = append(os.Environ(), childHome+"="+cfg.Home+"|"+cfg.Unlock.KeyFile, "PAWL_TEST_FIRST="+strconv.Itoa(first))
@@ -81,12 +81,13 @@ func child(t *testing.T, body string, cfg client.Config, first, lines int) (out 
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	sc := bufio.NewScanner(pipe)
+	sc, killed := bufio.NewScanner(pipe), false
 	for sc.Scan() {
-		if out = append(out, sc.Text()); len(out) == lines {
+		if out = append(out, sc.Text()); !killed && last(len(out), sc.Text()) {
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
+			killed = true
 		}
 	}
 	if err := cmd.Wait(); err == nil {
@@ -106,7 +107,8 @@ func TestR_CLT_13_KilledSender(t *testing.T) {
 	var accepted []string
 	next := 0
 	for range 6 {
-		for _, line := range child(t, "TestChildSends", home, next, 1+rand.IntN(12)) {
+		lines := 1 + rand.IntN(12)
+		for _, line := range child(t, "TestChildSends", home, next, func(n int, _ string) bool { return n == lines }) {
 			n, ok := strings.CutPrefix(line, "accepted ")
 			if !ok {
 				t.Fatalf("the child said %q", line)
@@ -160,8 +162,10 @@ func TestR_CLT_01_KilledReceiver(t *testing.T) {
 	printed := map[string]int{}
 	at := -1
 	for printed["got "+strconv.Itoa(n-1)] == 0 {
-		left := n - 1 - at
-		for _, line := range child(t, "TestChildReceives", home, 0, min(1+rand.IntN(60), left)) {
+		// What was printed and not acknowledged comes again, so the end is a
+		// certain message and not a number of lines.
+		end := "got " + strconv.Itoa(min(at+1+rand.IntN(60), n-1))
+		for _, line := range child(t, "TestChildReceives", home, 0, func(_ int, line string) bool { return line == end }) {
 			printed[line]++
 			if i, err := strconv.Atoi(strings.TrimPrefix(line, "got ")); err != nil || i > at+1 {
 				t.Fatalf("%q after %d", line, at)
