@@ -173,7 +173,7 @@ func BenchmarkDrain10000(b *testing.B) {
 func bobDevice(c *Client) address.Device { return c.engine.self.device }
 
 // sealMany seals n texts in one transaction, as n sends would.
-func sealMany(b *testing.B, from, to *Client, n int) [][]byte {
+func sealMany(b testing.TB, from, to *Client, n int) [][]byte {
 	e := from.engine
 	k := peerKey{to.account.Address, to.engine.self.device}
 	var out [][]byte
