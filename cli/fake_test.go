@@ -324,3 +324,13 @@ func sentinels() map[string]error {
 		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 	}
 }
+
+func (f *fake) Devices(context.Context) ([]client.Device, error) { return nil, f.fail["Devices"] }
+
+func (f *fake) RenameDevice(context.Context, string, string) (client.Device, error) {
+	return client.Device{}, f.fail["Devices"]
+}
+
+func (f *fake) RevokeDevice(context.Context, string) (client.Device, error) {
+	return client.Device{}, f.fail["Devices"]
+}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"time"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	OutboxFor time.Duration
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
+	// Dial opens the transport below TLS to a server; nil is plain TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Unlock is what opens the sealed store: a passphrase (Argon2id) or a key file
@@ -44,6 +47,43 @@ type RegisterRequest struct {
 	Invite string
 	// DeviceName is shown to one's own devices and to peers; may be empty.
 	DeviceName string
+}
+
+// LinkRequest is what a device needs that is to join an account.
+type LinkRequest struct {
+	// DeviceName is shown to one's own devices and to peers; may be empty.
+	DeviceName string
+	// Server is where the two devices meet: host[:port], a whole address, or an
+	// invite link. Empty means that the other device comes here directly, over the
+	// local machine or network.
+	Server string
+	// Listen is where a device without Server waits for the other one; empty is
+	// a free port on all addresses of this machine.
+	Listen string
+	// Show is called once with what the person carries to the other device, and
+	// compares.
+	Show func(LinkOffer)
+}
+
+// LinkOffer is what a waiting device shows.
+type LinkOffer struct {
+	URI     string // for a QR code or a paste
+	Code    string // short; both devices show the same
+	Expires time.Time
+}
+
+// ApproveOptions say what a device that joins the account is given.
+type ApproveOptions struct {
+	// History lets the new device fetch the messages that this one has.
+	History bool
+}
+
+// HistoryProgress is how far a new device's copy of the history has come.
+type HistoryProgress struct {
+	Offered  bool // another device lets this one fetch its history
+	Messages int  // that have come
+	Total    int  // about how many there are; zero for not known yet
+	Done     bool
 }
 
 // Account is this device's account.
@@ -88,6 +128,22 @@ const (
 	// NoticeLastResort: a first message found no one-time key and rests on keys
 	// that the recipient keeps for weeks.
 	NoticeLastResort = "last_resort_key"
+	// The device list of a contact or, in one's own conversation, of the account
+	// has changed; Message.Text names the device.
+	NoticeDeviceAdded   = "device_added"
+	NoticeDeviceRevoked = "device_revoked"
+	NoticeDeviceRenamed = "device_renamed"
+	// NoticeAccountRecovered: every earlier device was revoked at once and a new
+	// one added, by whoever holds the account key.
+	NoticeAccountRecovered = "account_recovered"
+	// Alarms: the server has shown a device list that contradicts the one that is
+	// held, or an older one. What is held stays.
+	NoticeListForked     = "device_list_forked"
+	NoticeListRolledBack = "device_list_rolled_back"
+	// Messages of a contact's device were sent and have not come; and, later,
+	// what was missing was sent again.
+	NoticeMessagesMissing   = "messages_missing"
+	NoticeMessagesRecovered = "messages_recovered"
 )
 
 // Status is how far an own message has come, or whether another's was read.
@@ -189,10 +245,11 @@ const (
 	TrustChanged  Trust = "changed"   // another account key was seen: sending stops
 )
 
-// Device is one device of a contact's signed list.
+// Device is one device of a signed device list.
 type Device struct {
 	ID      string
 	Name    string
+	Current bool // it is this one
 	Revoked bool
 	AddedAt time.Time
 }
@@ -231,6 +288,7 @@ type StatusReport struct {
 	SignedPrekey time.Time
 	Sessions     int
 	SkippedKeys  int
+	History      HistoryProgress
 	Warnings     []string
 }
 
@@ -262,6 +320,13 @@ var (
 	ErrBackupPassphrase = errors.New("the passphrase does not open the backup")
 	ErrCannotResend     = errors.New("that message cannot be sent again")
 	ErrTimeout          = errors.New("the receipt that was waited for did not come in time")
+	ErrRolledBack       = errors.New("this home is an older copy of itself, or has been copied")
+	ErrNoAccountKey     = errors.New("this device does not hold the account key")
+	ErrUnknownDevice    = errors.New("the account has no such device")
+	ErrTooManyDevices   = errors.New("the account has as many devices as it may")
+	ErrLinkInvalid      = errors.New("that is not a link of a waiting device")
+	ErrLinkExpired      = errors.New("the link has expired")
+	ErrDeviceList       = errors.New("the server shows a device list that contradicts the one held here")
 )
 
 // AmbiguousError lists the people a word could mean.
@@ -329,6 +394,16 @@ type API interface {
 	// changed one; Untrust takes that back.
 	Confirm(ctx context.Context, who string) error
 	Untrust(ctx context.Context, who string) error
+
+	// Devices returns the devices of this account, revoked ones included, in the
+	// order in which they were added.
+	Devices(ctx context.Context) ([]Device, error)
+	// RenameDevice and RevokeDevice change the signed device list; id may be any
+	// prefix of a device's id, or its name, that means one device only. They need
+	// the account key: ErrNoAccountKey. A revoked device is cut off at once and
+	// for good; the current one cannot revoke itself.
+	RenameDevice(ctx context.Context, id, name string) (Device, error)
+	RevokeDevice(ctx context.Context, id string) (Device, error)
 
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)

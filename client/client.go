@@ -121,6 +121,7 @@ func enroll(ctx context.Context, v *vault.Vault, cfg Config, req RegisterRequest
 	if err != nil {
 		return err
 	}
+	target.Dial = cfg.Dial
 	s, err := readSelf(v)
 	switch {
 	case err == nil && s.record.Registered:

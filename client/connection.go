@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/relay"
@@ -155,7 +156,7 @@ func (e *engine) dial() (*link, error) {
 	ctx, cancel := context.WithTimeout(e.life, 20*time.Second)
 	defer cancel()
 	before := e.now()
-	conn, err := relayclient.Dial(ctx, e.self.target(), relayclient.Login{
+	conn, err := relayclient.Dial(ctx, e.self.target(e.transport), relayclient.Login{
 		User: e.self.address.User(), Device: e.self.device, Key: ed25519.PrivateKey(e.self.sign),
 	})
 	if err != nil {
@@ -173,8 +174,12 @@ func (e *engine) dial() (*link, error) {
 	return &link{conn: conn, caught: make(chan struct{}), failed: make(chan struct{})}, nil
 }
 
-func (s *self) target() relayclient.Target {
-	t := relayclient.Target{Host: s.record.Host}
+// dialFunc opens the transport below TLS.
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// target is the account's server, reached through dial; nil is plain TCP.
+func (s *self) target(dial dialFunc) relayclient.Target {
+	t := relayclient.Target{Host: s.record.Host, Dial: dial}
 	if len(s.record.Pin) > 0 {
 		t.Pin = s.record.Pin
 	}

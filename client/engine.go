@@ -22,6 +22,7 @@ type engine struct {
 	log       *slog.Logger
 	now       func() time.Time
 	outboxFor time.Duration
+	transport dialFunc
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	tasks     sync.WaitGroup
@@ -73,7 +74,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		owedKick: make(chan struct{}, 1),
 		news:     make(chan struct{}), waiters: map[string]chan outcome{},
-		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor,
+		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial,
 	}
 	if e.outboxFor <= 0 {
 		e.outboxFor = OutboxFor

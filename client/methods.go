@@ -45,6 +45,8 @@ type awaitQuery struct {
 
 type aliasQuery struct{ Who, Alias string }
 
+type deviceQuery struct{ ID, Name string }
+
 var (
 	callAccount = method[none, Account]{"account", func(_ context.Context, e *engine, _ none) (Account, error) {
 		return e.Account(), nil
@@ -109,6 +111,15 @@ var (
 	callSettings = method[none, Settings]{"settings", func(ctx context.Context, e *engine, _ none) (Settings, error) {
 		return e.Settings(ctx)
 	}}
+	callDevices = method[none, []Device]{"devices", func(ctx context.Context, e *engine, _ none) ([]Device, error) {
+		return e.Devices(ctx)
+	}}
+	callRenameDevice = method[deviceQuery, Device]{"rename device", func(ctx context.Context, e *engine, q deviceQuery) (Device, error) {
+		return e.RenameDevice(ctx, q.ID, q.Name)
+	}}
+	callRevokeDevice = method[string, Device]{"revoke device", func(ctx context.Context, e *engine, id string) (Device, error) {
+		return e.RevokeDevice(ctx, id)
+	}}
 	callSetSettings = method[Settings, none]{"set settings", func(ctx context.Context, e *engine, s Settings) (none, error) {
 		return none{}, e.SetSettings(ctx, s)
 	}}
@@ -151,6 +162,9 @@ func answers() map[string]served {
 	add(serve(callConfirm))
 	add(serve(callUntrust))
 	add(serve(callStatus))
+	add(serve(callDevices))
+	add(serve(callRenameDevice))
+	add(serve(callRevokeDevice))
 	add(serve(callSettings))
 	add(serve(callSetSettings))
 	return all
@@ -181,7 +195,9 @@ func kinds() map[string]error {
 		"identity_changed": ErrIdentityChanged, "rate_limited": ErrRateLimited, "mailbox_full": ErrMailboxFull,
 		"too_long": ErrTooLong, "invalid_text": ErrInvalidText, "revoked": ErrRevoked, "clock": ErrClock,
 		"not_found": ErrNotFound, "timeout": ErrTimeout, "cannot_resend": ErrCannotResend, "backup_damaged": ErrBackupDamaged,
-		"backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
+		"rolled_back": ErrRolledBack, "no_account_key": ErrNoAccountKey, "unknown_device": ErrUnknownDevice,
+		"too_many_devices": ErrTooManyDevices, "link_invalid": ErrLinkInvalid, "link_expired": ErrLinkExpired,
+		"device_list": ErrDeviceList, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
 		"self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }

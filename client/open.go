@@ -478,6 +478,21 @@ func (c *Client) Status(ctx context.Context) (StatusReport, error) {
 	return r, err
 }
 
+// Devices implements API.
+func (c *Client) Devices(ctx context.Context) ([]Device, error) {
+	return run(ctx, c, callDevices, none{})
+}
+
+// RenameDevice implements API.
+func (c *Client) RenameDevice(ctx context.Context, id, name string) (Device, error) {
+	return run(ctx, c, callRenameDevice, deviceQuery{id, name})
+}
+
+// RevokeDevice implements API.
+func (c *Client) RevokeDevice(ctx context.Context, id string) (Device, error) {
+	return run(ctx, c, callRevokeDevice, id)
+}
+
 // Settings implements API.
 func (c *Client) Settings(ctx context.Context) (Settings, error) {
 	return run(ctx, c, callSettings, none{})

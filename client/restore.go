@@ -264,7 +264,7 @@ func (r *restore) join() error {
 			return err
 		}
 		r.told = true
-		lacking, err := relayclient.Recover(r.ctx, r.self.target(), relay.RecoverRequest{Entry: entry, Upload: rec.Upload})
+		lacking, err := relayclient.Recover(r.ctx, r.self.target(r.cfg.Dial), relay.RecoverRequest{Entry: entry, Upload: rec.Upload})
 		if err == nil {
 			rec.Chain = append(chain, entry)
 			return nil
