@@ -19,6 +19,9 @@ func engine() Engine {
 	return Engine{
 		Register:     client.Register,
 		Open:         client.Open,
+		Link:         client.Link,
+		Relink:       client.Relink,
+		ParseLink:    client.ParseLink,
 		VerifyBackup: client.VerifyBackup,
 		Restore:      client.Restore,
 		Serve:        func(c ServeConfig) (Server, error) { return newRelay(c) },

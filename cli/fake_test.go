@@ -36,6 +36,12 @@ type fake struct {
 	removed  bool
 	unread   bool // read receipts are off
 	closed   int
+	// devices of the account, made by the first that asks; offered is the history
+	// that the other device lets this one have.
+	devices  []client.Device
+	offered  client.HistoryProgress
+	link     client.LinkRequest
+	approved client.ApproveOptions
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
 	request client.RegisterRequest
@@ -56,6 +62,13 @@ func (f *fake) engine() cli.Engine {
 			}
 			return f, os.MkdirAll(c.Home, 0o700)
 		},
+		Link: func(ctx context.Context, c client.Config, r client.LinkRequest) (client.API, error) {
+			return f.linked(ctx, "Link", c, r)
+		},
+		Relink: func(ctx context.Context, c client.Config, r client.LinkRequest) (client.API, error) {
+			return f.linked(ctx, "Relink", c, r)
+		},
+		ParseLink: parseLink,
 		Open: func(_ context.Context, c client.Config) (client.API, error) {
 			f.opened = append(f.opened, c)
 			switch {
@@ -262,7 +275,7 @@ func (f *fake) Untrust(context.Context, string) error { f.trust = client.TrustFi
 func (f *fake) Status(context.Context) (client.StatusReport, error) {
 	return client.StatusReport{
 		Account: f.Account(), Role: "attached", OwnerPID: 4711, LastError: "connection refused", LastContact: noon, ClockOffset: 2 * time.Hour,
-		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"},
+		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"}, History: f.offered,
 	}, f.fail["Status"]
 }
 
@@ -296,6 +309,10 @@ func fakeMain() int {
 	f := newFake()
 	for _, word := range strings.Fields(os.Getenv("PAWL_FAKE")) {
 		method, name, _ := strings.Cut(word, ":")
+		if method == "Offered" {
+			f.offered = client.HistoryProgress{Offered: true, Messages: 3, Total: 10}
+			continue
+		}
 		f.fail[method] = sentinels()[name]
 	}
 	f.messages = []client.Message{greeting(1, "one"), notice(2, client.NoticeIdentityChanged), greeting(3, "three\nfour")}
@@ -322,15 +339,8 @@ func sentinels() map[string]error {
 		"message_not_found": client.ErrNotFound, "backup_damaged": client.ErrBackupDamaged, "backup_newer": client.ErrBackupNewer,
 		"backup_passphrase": client.ErrBackupPassphrase,
 		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
+		"rolled_back": client.ErrRolledBack, "no_account_key": client.ErrNoAccountKey, "unknown_device": client.ErrUnknownDevice,
+		"too_many_devices": client.ErrTooManyDevices, "link_invalid": client.ErrLinkInvalid, "link_expired": client.ErrLinkExpired,
+		"device_list": client.ErrDeviceList,
 	}
-}
-
-func (f *fake) Devices(context.Context) ([]client.Device, error) { return nil, f.fail["Devices"] }
-
-func (f *fake) RenameDevice(context.Context, string, string) (client.Device, error) {
-	return client.Device{}, f.fail["Devices"]
-}
-
-func (f *fake) RevokeDevice(context.Context, string) (client.Device, error) {
-	return client.Device{}, f.fail["Devices"]
 }
