@@ -111,6 +111,19 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 	if strings.ToValidUTF8(text, "") != text {
 		return client.Message{}, client.ErrInvalidText
 	}
+	for i := range f.sent {
+		if m := &f.sent[i]; o.ID != "" && m.ID == o.ID { // again under its ID: the receipt is asked for
+			switch {
+			case strings.Contains(text, "never"):
+				return *m, client.ErrTimeout
+			case strings.Contains(text, "lost"):
+				m.Status = client.StatusFailed
+				return *m, client.ErrRefused
+			}
+			m.Status = o.Wait
+			return *m, nil
+		}
+	}
 	m := client.Message{
 		ID: fmt.Sprintf("MSG%d", len(f.sent)+1), Conversation: to, From: "alice@localhost", FromDevice: "00000000000000a1", To: to,
 		Direction: client.Out, Kind: client.KindText, Text: text, Subject: o.Subject, ReplyTo: o.ReplyTo, SentAt: noon,
