@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pawl-chat/pawl/internal/address"
-	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"
