@@ -43,6 +43,7 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.tasks.Go(e.connectLoop)
 		e.tasks.Go(e.outboxLoop)
 		e.tasks.Go(e.receiptLoop)
+		e.tasks.Go(e.askLoop)
 	}
 	e.mu.Unlock()
 	wake(e.kick)
@@ -119,6 +120,7 @@ func (e *engine) connectLoop() {
 		if err == nil {
 			e.push()
 			wake(e.owedKick)
+			wake(e.askKick)
 			e.tasks.Go(func() { e.maintain(l) })
 			since := e.now()
 			e.receiveLoop(l)
