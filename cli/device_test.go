@@ -131,3 +131,29 @@ func TestR_CLI_19_Notices(t *testing.T) {
 		}
 	}
 }
+
+// R-CLI-18: on a terminal the words come line after line.
+func TestR_CLI_18_WordsOnATerminal(t *testing.T) {
+	x := newTrial(t)
+	x.terminal = true
+	x.answers = []string{"1 one 2 two", "", strings.Repeat("word ", 21), "last", "swans", "swans"}
+	if code := x.run("account", "recovery", "restore", "--words", "alice@localhost", "--pin", "-IN", "--name", "n", "--revoke-others"); code != 0 {
+		t.Fatalf("exit %d: %s", code, x.stderr.String())
+	}
+	want := client.WordsRequest{Address: "alice@localhost", Pin: "-IN", Words: "one two " + strings.Repeat("word ", 21) + "last", DeviceName: "n", RevokeAll: true}
+	if x.fake.words != want || string(x.fake.opened[0].Unlock.Passphrase) != "swans" {
+		t.Errorf("%+v", x.fake.words)
+	}
+	if strings.Contains(x.stdout.String()+x.stderr.String(), "last") {
+		t.Error("a word was printed")
+	}
+	if x.asked[2] != "word 3: " || x.asked[3] != "word 24: " {
+		t.Errorf("asked %q", x.asked)
+	}
+	x = newTrial(t)
+	x.fake.fail["RestoreWords"] = client.ErrWords
+	x.in = strings.NewReader("nonsense")
+	if code := x.run("account", "recovery", "restore", "--words", "alice@localhost", "--json"); code != 2 || strings.Contains(x.stderr.String(), "nonsense") {
+		t.Errorf("exit %d: %s", code, x.stderr.String())
+	}
+}

@@ -24,6 +24,7 @@ func engine() Engine {
 		ParseLink:    client.ParseLink,
 		VerifyBackup: client.VerifyBackup,
 		Restore:      client.Restore,
+		RestoreWords: client.RestoreWords,
 		Serve:        func(c ServeConfig) (Server, error) { return newRelay(c) },
 		Examine:      examine,
 		Forge:        forge,

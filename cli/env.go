@@ -57,6 +57,8 @@ type Engine struct {
 	// VerifyBackup reads a backup to its end; Restore makes a home of one.
 	VerifyBackup func(context.Context, io.Reader, client.BackupOptions) (client.BackupSummary, error)
 	Restore      func(context.Context, client.Config, io.ReadSeeker, client.RestoreRequest) (client.API, client.BackupSummary, error)
+	// RestoreWords makes a home of the words on paper.
+	RestoreWords func(context.Context, client.Config, client.WordsRequest) (client.API, error)
 	Serve        func(ServeConfig) (Server, error)
 	// Examine opens a copy of a home as a thief with the passphrase would.
 	Examine func(client.Config) (Examination, error)

@@ -71,6 +71,7 @@ func classes() []class {
 		{client.ErrNoAccountKey, "no_account_key", exitUsage, false, "run it on the device that holds the account key, which is the first one unless the account was restored; or take the account back with its recovery file"},
 		{client.ErrUnknownDevice, "unknown_device", exitUsage, false, "`pawl device list` shows the devices; a name or the beginning of an id is enough if it means one device only"},
 		{client.ErrTooManyDevices, "too_many_devices", exitUsage, false, "`pawl device revoke ID` removes one that is not used any more"},
+		{client.ErrWords, "words_invalid", exitUsage, false, "write the 24 words in the order of the paper; the first four letters of each are enough"},
 		{client.ErrLinkInvalid, "link_invalid", exitUsage, false, "quote the whole URI that `pawl device link` shows on the new device"},
 		{client.ErrLinkExpired, "link_expired", exitUsage, true, "a link is good for ten minutes and for one device; run `pawl device link` on the new device again"},
 		{client.ErrNotRegistered, "not_registered", exitLocked, false, "make an account with `pawl register NAME --invite LINK`, or choose another home with --home or PAWL_HOME"},

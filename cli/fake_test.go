@@ -41,6 +41,7 @@ type fake struct {
 	devices  []client.Device
 	offered  client.HistoryProgress
 	link     client.LinkRequest
+	words    client.WordsRequest
 	approved client.ApproveOptions
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
@@ -69,6 +70,13 @@ func (f *fake) engine() cli.Engine {
 			return f.linked(ctx, "Relink", c, r)
 		},
 		ParseLink: parseLink,
+		RestoreWords: func(_ context.Context, c client.Config, r client.WordsRequest) (client.API, error) {
+			f.opened, f.words = append(f.opened, c), r
+			if err := f.fail["RestoreWords"]; err != nil {
+				return nil, err
+			}
+			return f, os.MkdirAll(c.Home, 0o700)
+		},
 		Open: func(_ context.Context, c client.Config) (client.API, error) {
 			f.opened = append(f.opened, c)
 			switch {
@@ -227,6 +235,14 @@ func (f *fake) Backup(_ context.Context, to io.Writer, _ client.BackupOptions) (
 	return client.BackupSummary{Address: "alice@localhost", Identity: "AAAA BBBB", Device: "00000000000000a1", MadeAt: noon, Contacts: 1, Messages: 2}, errors.Join(err, f.fail["Backup"])
 }
 
+func (f *fake) RecoveryWords(context.Context) (client.RecoveryWords, error) {
+	r := client.RecoveryWords{Address: "alice@localhost", Pin: "PIN"}
+	for i := range 24 {
+		r.Words = append(r.Words, []string{"abandon", "zoo", "ability"}[i%3])
+	}
+	return r, f.fail["RecoveryWords"]
+}
+
 func (f *fake) Resend(ctx context.Context, id string, o client.SendOptions) (client.Message, error) {
 	m, err := f.Message(ctx, id)
 	if err != nil {
@@ -354,6 +370,6 @@ func sentinels() map[string]error {
 		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 		"rolled_back": client.ErrRolledBack, "no_account_key": client.ErrNoAccountKey, "unknown_device": client.ErrUnknownDevice,
 		"too_many_devices": client.ErrTooManyDevices, "link_invalid": client.ErrLinkInvalid, "link_expired": client.ErrLinkExpired,
-		"device_list": client.ErrDeviceList,
+		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords,
 	}
 }

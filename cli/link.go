@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -91,9 +90,7 @@ func (a *app) deviceLink() *cobra.Command {
 			if err := a.joined(ctx, api); err != nil {
 				return err
 			}
-			if unlock.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
-				a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(unlock.KeyFile))
-			}
+			a.warnKeyFile(home, unlock)
 			return a.offeredHistory(ctx, api)
 		}),
 	}

@@ -168,6 +168,13 @@ type backupObject struct {
 	Messages int    `json:"messages" doc:"how many messages it holds, notices and tombstones included"`
 }
 
+type recoveryWordsObject struct {
+	header
+	Address string   `json:"address" doc:"the account, user@host[:port]"`
+	Pin     string   `json:"pin,omitempty" doc:"of the server's key; absent when its certificate is public"`
+	Words   []string `json:"words" doc:"the account key as 24 words: whoever has them has the account"`
+}
+
 type serverObject struct {
 	header
 	Listen string `json:"listen" doc:"address and port it answers on"`

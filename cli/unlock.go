@@ -160,6 +160,14 @@ func (a *app) unlockNew(ctx context.Context, home string) (u client.Unlock, undo
 	return u, undo, nil
 }
 
+// warnKeyFile says that a store has no other protection than the permissions
+// of the key file that was made for it.
+func (a *app) warnKeyFile(home string, u client.Unlock) {
+	if u.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
+		a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(u.KeyFile))
+	}
+}
+
 // filled counts the files in a directory that hold anything: not a lock or a
 // socket.
 func filled(dir string) int {
