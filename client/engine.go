@@ -60,8 +60,9 @@ type engine struct {
 
 // outcome is what became of an outbox entry, for the caller that waits.
 type outcome struct {
-	status Status
-	err    error
+	status  Status
+	devices []uint64 // that the server took copies for
+	err     error
 }
 
 type settledMessage struct {

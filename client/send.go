@@ -281,8 +281,11 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	e.push()
 	select {
 	case got := <-result:
-		if len(m.PerDevice) == 0 {
-			e.written(ctx, &m) // sealed late: now the devices are known
+		if got.devices != nil { // other devices, perhaps, than when it was written
+			m.PerDevice = make(map[string]Status, len(got.devices))
+			for _, d := range got.devices {
+				m.PerDevice[address.Device(d).String()] = StatusSending
+			}
 		}
 		if got.status != "" {
 			m.advance(got.status)
