@@ -11,7 +11,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
-// The state epoch (docs/design/epoch.md): this home and the server hold the same
+// The state epoch (docs/design/state-epoch.md): this home and the server hold the same
 // random value, which changes with every login. A home that was set back to an
 // earlier state has an earlier value; of two copies of a home, the one that
 // connects second has. The server refuses it before anything else happens, and
