@@ -47,6 +47,7 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.tasks.Go(e.connectLoop)
 		e.tasks.Go(e.outboxLoop)
 		e.tasks.Go(e.receiptLoop)
+		e.tasks.Go(e.askLoop)
 	}
 	e.mu.Unlock()
 	wake(e.kick)
@@ -129,6 +130,7 @@ func (e *engine) connectLoop() {
 			if err := e.openDeferred(e.life); err != nil && e.life.Err() == nil {
 				e.log.Error("messages that were held could not be opened", "reason", reason(err))
 			}
+			wake(e.askKick)
 			e.tasks.Go(func() { e.maintain(l) })
 			since := e.now()
 			e.receiveLoop(l)

@@ -32,6 +32,7 @@ type engine struct {
 	state     sync.Mutex
 	pairs     map[peerKey]session.Pair // committed states; others are in the vault
 	seen      seen
+	people    people
 	lastOrder int64 // highest message or outbox order given out
 
 	// mu guards what goroutines tell each other.
@@ -44,6 +45,7 @@ type engine struct {
 	kick       chan struct{} // wakes the connection loop out of its back-off
 	flushKick  chan struct{} // wakes the outbox
 	owedKick   chan struct{} // wakes the receipts
+	askKick    chan struct{} // wakes the look-ups that received messages ask for
 	news       chan struct{} // closed and replaced whenever something changed
 	waiters    map[string]chan outcome
 	begun      uint64 // rounds of the outbox that have begun
@@ -74,8 +76,8 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	e := &engine{
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
-		owedKick: make(chan struct{}, 1),
-		news:     make(chan struct{}), waiters: map[string]chan outcome{},
+		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1),
+		news: make(chan struct{}), waiters: map[string]chan outcome{},
 		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial,
 	}
 	if e.outboxFor <= 0 {

@@ -50,7 +50,7 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 	err := e.update(ctx, func(tx *vault.Tx) error {
 		e.lastOrder = before
 		var err error
-		if p, err = readPerson(tx, addr.String()); err != nil {
+		if p, err = e.readPerson(tx, addr.String()); err != nil {
 			return err
 		}
 		news, err := e.compare(p, addr, entries)

@@ -190,7 +190,7 @@ func (e *engine) readUpTo(tx *vault.Tx, from, to int64) (owed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	return oweRead(tx, shown, e.now())
+	return e.oweRead(tx, shown)
 }
 
 // seenInHistory owes read receipts for texts that the history has shown before
@@ -217,7 +217,7 @@ func (e *engine) seenInHistory(ctx context.Context, shown [][]byte) error {
 			}
 		}
 		var err error
-		owed, err = oweRead(tx, fresh, e.now())
+		owed, err = e.oweRead(tx, fresh)
 		return err
 	})
 	if err == nil && owed {
@@ -281,7 +281,7 @@ func (e *engine) Conversations(ctx context.Context) ([]Conversation, error) {
 				return err
 			}
 			err = scanMessages(tx, conv.Peer, c.Acked+1, lastOrder, 0, false, func(m *messageRecord) error {
-				if !m.Outgoing {
+				if !m.Outgoing && !m.Elsewhere {
 					conv.Unread++
 				}
 				return nil
@@ -341,7 +341,7 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 			}
 			to = order - 1
 		}
-		if p, err := readPerson(tx, addr.String()); err != nil {
+		if p, err := e.readPerson(tx, addr.String()); err != nil {
 			return err
 		} else if p == nil && addr != e.self.address {
 			if n, err := tx.Count(tableMessage, []byte(addr.String())); err != nil {

@@ -121,7 +121,7 @@ func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
 	for i := range in {
 		m := &in[i]
 		env, err := content.DecodeEnvelope(m.body)
-		if err != nil || env.To != e.self.device || env.From == e.self.address {
+		if err != nil || env.To != e.self.device || env.From == e.self.address && env.Device == e.self.device {
 			continue
 		}
 		m.env, m.known = env, true
@@ -176,6 +176,9 @@ type work struct {
 	handled []envelopeHash           // to remember
 	owed    map[peerKey][]content.ID // texts that were stored
 	expiry  []int64                  // ends of lifetimes
+	wanted  []string                 // people to look up after the commit
+	refresh bool                     // the own device list has changed
+	claims  []content.Claims         // receipts that one's other devices are to hear of
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -211,6 +214,9 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	if len(w.owed) > 0 {
 		wake(e.owedKick)
 	}
+	if len(w.wanted) > 0 || w.refresh {
+		wake(e.askKick)
+	}
 	return nil
 }
 
@@ -225,7 +231,7 @@ func (w *work) person(addr string) (*person, error) {
 	if p, ok := w.people[addr]; ok {
 		return p, nil
 	}
-	p, err := readPerson(w.tx, addr)
+	p, err := w.e.readPerson(w.tx, addr)
 	if err == nil {
 		w.people[addr] = p
 	}
@@ -248,6 +254,9 @@ func (w *work) finish() error {
 		return err
 	}
 	if err := w.oweAll(); err != nil {
+		return err
+	}
+	if err := w.passOn(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {
@@ -345,6 +354,12 @@ func (w *work) one(m *incoming) error {
 
 // keep writes an opened message into its conversation.
 func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
+	if k.address == w.e.self.record.Address {
+		if c.Kind == content.KindSync {
+			return w.sync(m, k, c.Sync)
+		}
+		return nil
+	}
 	r := &messageRecord{
 		Conversation: k.address, From: k.address, FromDevice: uint64(k.device), To: w.e.self.record.Address,
 		SentAt: c.SentAt.UnixMilli(), ReceivedAt: w.e.now().UnixMilli(), Status: string(StatusReceived),
@@ -354,6 +369,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 		return nil
 	case content.KindReceipt:
 		return w.receipt(k, c.Receipt)
+	case content.KindSync:
+		w.e.log.Warn("a contact has sent what only one's own devices may")
+		return nil
 	case content.KindText:
 		r.Kind, r.Text, r.Subject = string(KindText), c.Text.Text, c.Text.Subject
 		if !c.Text.ReplyTo.IsZero() {

@@ -33,7 +33,7 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 		return Message{}, err
 	}
 	if addr == e.self.address {
-		return e.noteToSelf(ctx, c)
+		return e.noteToSelf(ctx, c, o)
 	}
 	p, err := e.recipient(ctx, addr, o.Refresh)
 	if err != nil && !errors.Is(err, ErrUnreachable) {
@@ -42,7 +42,7 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	if p != nil && p.pending != nil {
 		return Message{}, ErrIdentityChanged
 	}
-	r, err := e.enqueue(ctx, addr, p, c)
+	r, err := e.enqueue(ctx, addr, p, c, c)
 	if err != nil {
 		return Message{}, err
 	}
@@ -109,14 +109,15 @@ func (e *engine) recipient(ctx context.Context, addr address.Address, refresh bo
 }
 
 // enqueue commits a message to its conversation and the outbox, sealed if
-// every device of the recipient already has a session.
-func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c content.Content) (*messageRecord, error) {
+// every device that is to have it already has a session. What travels is told,
+// which is the message itself but for notes to oneself.
+func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c, told content.Content) (*messageRecord, error) {
 	e.state.Lock()
 	defer e.state.Unlock()
 	now := e.now()
 	r := e.outgoing(c, addr.String())
 	o := &outboxRecord{
-		ID: c.ID[:], To: addr.String(), Content: c.Encode(), TTL: uint64(c.TTL / time.Second),
+		ID: c.ID[:], To: addr.String(), Content: told.Encode(), TTL: seconds(c.TTL),
 		Created: now.UnixMilli(),
 	}
 	before := e.lastOrder
@@ -136,7 +137,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 					return err
 				}
 			}
-			for _, d := range p.list.Active() {
+			for _, d := range e.others(p) {
 				r.Devices = append(r.Devices, deviceState{Device: uint64(d.ID), Status: string(StatusSending)})
 			}
 			r.sealedFor(o, now)
@@ -173,42 +174,6 @@ func (e *engine) outgoing(c content.Content, to string) *messageRecord {
 	return r
 }
 
-// seal seals the content of o for every active device of p that it is not
-// sealed for yet. If a device has no session, o stays unsealed for all and the
-// outbox starts the sessions first. The caller holds state, writes o, and
-// remembers the pairs after the commit.
-func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]session.Pair, error) {
-	active := p.list.Active()
-	pairs := make(map[peerKey]session.Pair, len(active))
-	for _, d := range active {
-		k := peerKey{p.record.Address, d.ID}
-		pair, err := e.pair(tx, k)
-		if err != nil {
-			return nil, err
-		}
-		if pair.Active() == nil {
-			return nil, nil
-		}
-		pairs[k] = pair
-	}
-	var copies []sealedCopy
-	for _, d := range active {
-		if old, ok := o.copyFor(d.ID); ok {
-			copies = append(copies, old)
-			continue
-		}
-		k := peerKey{p.record.Address, d.ID}
-		next, c, err := e.sealOne(tx, k, pairs[k], o.Content)
-		if err != nil {
-			return nil, err
-		}
-		pairs[k] = next
-		copies = append(copies, c)
-	}
-	o.Sealed, o.List = copies, p.list.Version
-	return pairs, nil
-}
-
 // sealOne seals one copy and writes the next state.
 func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []byte) (session.Pair, sealedCopy, error) {
 	s, err := pair.Seal(padded, e.now())
@@ -228,15 +193,6 @@ func (e *engine) wrap(k peerKey, initial, message []byte) sealedCopy {
 	}
 	id := content.NewID()
 	return sealedCopy{Device: uint64(k.device), ID: id[:], Envelope: env.Encode()}
-}
-
-func (o *outboxRecord) copyFor(d address.Device) (sealedCopy, bool) {
-	for _, c := range o.Sealed {
-		if c.Device == uint64(d) {
-			return c, true
-		}
-	}
-	return sealedCopy{}, false
 }
 
 // control queues an envelope that no person sees, for one device.
@@ -263,16 +219,31 @@ func (w *work) farewell(k peerKey, message []byte) error {
 	return w.control(k, w.e.wrap(k, nil, message))
 }
 
-// noteToSelf keeps a message in one's own conversation. With one device there
-// is nobody to send it to.
-func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, error) {
+// noteToSelf keeps a message in one's own conversation, and tells one's other
+// devices of it if there are any.
+func (e *engine) noteToSelf(ctx context.Context, c content.Content, o SendOptions) (Message, error) {
+	own, err := e.ownPerson(ctx)
+	if err != nil {
+		return Message{}, err
+	}
+	var r *messageRecord
+	if len(e.others(own)) > 0 {
+		told, err := content.NewSync(content.Sync{Sent: content.NewSent(own.record.Address, c, nil)}, c.SentAt)
+		if err != nil {
+			return Message{}, err
+		}
+		if r, err = e.enqueue(ctx, own.address, own, c, told); err != nil {
+			return Message{}, err
+		}
+		return e.await(ctx, *r, o)
+	}
 	e.state.Lock()
 	defer e.state.Unlock()
-	r := e.outgoing(c, e.self.record.Address)
+	r = e.outgoing(c, own.record.Address)
 	r.Status = string(StatusAccepted)
 	before := e.lastOrder
 	r.order = e.nextOrder()
-	err := e.update(ctx, func(tx *vault.Tx) error {
+	err = e.update(ctx, func(tx *vault.Tx) error {
 		if err := putLifetime(tx, r); err != nil {
 			return err
 		}
@@ -377,6 +348,8 @@ func failure(cause string) error {
 		return ErrUnreachable
 	case CauseIdentityChanged:
 		return ErrIdentityChanged
+	case CauseDeviceList:
+		return ErrDeviceList
 	case CauseUnknown:
 		return ErrUnknownRecipient
 	case CauseLifetime:

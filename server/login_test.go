@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestR_REL_09_LoginRefused(t *testing.T) {
 	} {
 		_, err := relayclient.Dial(t.Context(), w.target(), l)
 		var refused *relay.Error
-		if !errors.As(err, &refused) || *refused != *relay.Refuse(relay.Unauthorized) {
+		if !errors.As(err, &refused) || !reflect.DeepEqual(refused, relay.Refuse(relay.Unauthorized)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -83,9 +83,8 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		return nil, err
 	}
 	user := list.Address.User()
-	var removed []Device
-	_, err = s.accounts.change(s.store, user, func(a *account, ch *Change) (bool, error) {
-		removed, conflict = removed[:0], nil
+	changed, err := s.accounts.change(s.store, user, func(a *account, ch *Change) (bool, error) {
+		conflict = nil
 		if !a.list.Account.Equal(list.Account) {
 			return false, relay.Refuse(relay.Unauthorized)
 		}
@@ -120,7 +119,6 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		for _, d := range a.list.Active() {
 			if now, _ := next.Device(d.ID); now.Status != devicelist.Active {
 				ch.Removed = append(ch.Removed, d.ID)
-				removed = append(removed, Device{User: user, ID: d.ID})
 			}
 		}
 		a.rec.Entries = append(a.rec.Entries, req.Entry)
@@ -139,13 +137,7 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		return conflict, err
 	}
 	s.log.Info("device added by the account key")
-	for _, dev := range removed {
-		if err := s.conf.Mailbox.RemoveDevice(s.store, dev); err != nil {
-			s.refuse("remove a device's mailbox", err)
-		}
-		s.conns.evict(dev)
-	}
-	return nil, nil
+	return nil, s.cutOff(changed, Device{})
 }
 
 // after returns a page of the entries from a version on.

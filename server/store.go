@@ -264,8 +264,8 @@ type Stat struct {
 // Mailbox keeps messages until they are acknowledged or expire: at least once,
 // in order per device. Mailboxes come into being with their first message.
 type Mailbox interface {
-	// Append stores envelopes for devices of one recipient, all or none, and
-	// answers in the order of the argument. Repeating (device, id) within
+	// Append stores envelopes for devices of at most two users, a recipient and
+	// the sender, all or none, and answers in the order of the argument. Repeating (device, id) within
 	// RememberIDs of the first time gives the same Seq and stores nothing, also
 	// when the message has been acknowledged since; the first body counts.
 	// ErrFull (MailboxMessages, MailboxBytes), ErrRemoved, ErrTooLarge, ErrBusy,

@@ -125,13 +125,12 @@ func drawDevice(t *rapid.T, user string) server.Device {
 	return device(user, rapid.Uint64Range(1, 3).Draw(t, "device"))
 }
 
-// append sends to some devices of one user; ids come from a small range so that
-// some repeat.
+// append sends to some devices of both users; ids come from a small range so
+// that some repeat.
 func (m *machine) append(t *rapid.T) {
-	user := drawUser(t)
 	var batch []server.Envelope
 	for range rapid.IntRange(1, 4).Draw(t, "envelopes") {
-		e := envelope(drawDevice(t, user), rapid.Uint64Range(1, 12).Draw(t, "id"))
+		e := envelope(drawDevice(t, drawUser(t)), rapid.Uint64Range(1, 12).Draw(t, "id"))
 		e.At = m.now
 		e.Body = rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "body")
 		if life := rapid.IntRange(0, 50).Draw(t, "hours"); life > 0 {
