@@ -85,9 +85,16 @@ func (e *engine) backupStart(ctx context.Context, secret []byte) (p backupPart, 
 		return p, ErrWrongPassphrase
 	}
 	r := e.self.record
+	if e.self.account == nil {
+		return p, ErrNoAccountKey
+	}
+	own, err := e.ownPerson(ctx)
+	if err != nil {
+		return p, err
+	}
 	// R-BAK-01: the account and nothing of this device.
 	p.Identity = backup.Identity{
-		Address: r.Address, AccountKey: bytes.Clone(r.AccountKey), Chain: r.Chain, Host: r.Host, Pin: r.Pin,
+		Address: r.Address, AccountKey: bytes.Clone(r.AccountKey), Chain: own.record.Chain, Host: r.Host, Pin: r.Pin,
 		Device: r.Device, Created: r.Created, Made: e.now().UnixMilli(),
 	}
 	p.Consumers = map[string]int64{}
@@ -96,7 +103,9 @@ func (e *engine) backupStart(ctx context.Context, secret []byte) (p backupPart, 
 			return err
 		}
 		err := tx.Scan(tableContact, nil, firstOrder, lastOrder, 0, false, func(r vault.Row) error {
-			p.Contacts = append(p.Contacts, string(r.Key))
+			if string(r.Key) != own.record.Address {
+				p.Contacts = append(p.Contacts, string(r.Key))
+			}
 			return nil
 		})
 		if err != nil {

@@ -1,9 +1,7 @@
 package client
 
 import (
-	"bytes"
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,7 +12,6 @@ import (
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
-	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -80,99 +77,6 @@ func readPerson(tx *vault.Tx, addr string) (*person, error) {
 	return r.live()
 }
 
-// lookup asks the server for a person's device list, verifies it against what
-// is pinned, pins it when it is the first, and returns the contact as it now
-// stands. A list under another account key, a fork or a rollback never
-// replaces what is pinned (R-CLT-07).
-func (e *engine) lookup(ctx context.Context, l *link, addr address.Address) (*person, error) {
-	defer e.contactMu.lock(addr.String())()
-	if addr.Host() != e.self.address.Host() {
-		return nil, fmt.Errorf("%w at this server: people on other servers cannot be reached yet", ErrUnknownRecipient)
-	}
-	entries, err := l.conn.Account(ctx, addr.User())
-	if err != nil {
-		return nil, relayError(err)
-	}
-	size := 0
-	for _, entry := range entries {
-		size += len(entry)
-	}
-	if len(entries) > MaxChain || size > MaxChainBytes {
-		return nil, fmt.Errorf("%w: the device list is too long", ErrRefused)
-	}
-	list, err := devicelist.VerifyChain(entries)
-	if err != nil {
-		return nil, &wrapped{ErrRefused, err}
-	}
-	if list.Address != addr {
-		return nil, fmt.Errorf("%w: the server answered with another person's device list", ErrRefused)
-	}
-	e.state.Lock()
-	defer e.state.Unlock()
-	var p *person
-	err = e.update(ctx, func(tx *vault.Tx) error {
-		if p, err = readPerson(tx, addr.String()); err != nil {
-			return err
-		}
-		next, notice := merge(p, addr.String(), entries, list, e.now())
-		if next == nil {
-			return nil
-		}
-		if err := putContact(tx, *next); err != nil {
-			return err
-		}
-		if p, err = next.live(); err != nil || notice == "" {
-			return err
-		}
-		return e.putNotice(tx, addr.String(), notice)
-	})
-	if err != nil {
-		return nil, err
-	}
-	e.changed()
-	return p, nil
-}
-
-// merge decides what a verified chain from the server does to a pinned contact:
-// the record to store, nil for no change, and a notice for the person.
-func merge(p *person, addr string, entries [][]byte, list devicelist.List, now time.Time) (*contactRecord, string) {
-	if p == nil {
-		return &contactRecord{Address: addr, Chain: entries, FirstSeen: now.UnixMilli()}, ""
-	}
-	next := p.record
-	if !bytes.Equal(list.Account, p.list.Account) {
-		if p.pending != nil && bytes.Equal(list.Account, p.pending.Account) {
-			if len(entries) <= len(p.record.Pending) {
-				return nil, ""
-			}
-			next.Pending = entries
-			return &next, ""
-		}
-		next.Pending = entries
-		return &next, NoticeIdentityChanged
-	}
-	for i := range min(len(entries), len(p.record.Chain)) {
-		if !bytes.Equal(entries[i], p.record.Chain[i]) {
-			return nil, "" // a fork: what is pinned stays, and sending goes on to the devices it lists
-		}
-	}
-	if len(entries) <= len(p.record.Chain) {
-		return nil, "" // nothing new, or a rollback
-	}
-	next.Chain = entries
-	return &next, ""
-}
-
-// putNotice writes a notice into a conversation. The caller holds state.
-func (e *engine) putNotice(tx *vault.Tx, conversation, notice string) error {
-	id, now := content.NewID(), e.now().UnixMilli()
-	return putMessage(tx, &messageRecord{
-		ID: id[:], Conversation: conversation, From: conversation, To: e.self.record.Address,
-		Kind: string(KindNotice), Notice: notice, SentAt: now, ReceivedAt: now,
-		Status: string(StatusReceived), order: e.nextOrder(),
-	})
-}
-
 // findPerson resolves a word to a contact, asking the server when it is an
 // address that is not pinned yet.
 func (e *engine) findPerson(ctx context.Context, word string) (*person, error) {
@@ -232,7 +136,14 @@ func (e *engine) resolve(ctx context.Context, word string) (address.Address, err
 	return a, nil
 }
 
-func (e *engine) contactRecords(ctx context.Context) (all []contactRecord, err error) {
+// contactRecords reads everybody but this account itself.
+func (e *engine) contactRecords(ctx context.Context) ([]contactRecord, error) {
+	all, err := e.everybody(ctx)
+	return slices.DeleteFunc(all, func(c contactRecord) bool { return c.Address == e.self.record.Address }), err
+}
+
+// everybody reads the contacts and, for its other devices, this account.
+func (e *engine) everybody(ctx context.Context) (all []contactRecord, err error) {
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		return tx.Scan(tableContact, nil, firstOrder, lastOrder, 0, false, func(r vault.Row) error {
 			c, err := decodeRecord[contactRecord](r.Value)
@@ -373,7 +284,7 @@ func (e *engine) SafetyNumber(ctx context.Context, who string) (SafetyNumber, er
 	if err != nil {
 		return SafetyNumber{}, err
 	}
-	own, theirs := e.self.account.Public().(ed25519.PublicKey), p.list.Account
+	own, theirs := e.self.own.Account, p.list.Account
 	if p.pending != nil {
 		theirs = p.pending.Account
 	}

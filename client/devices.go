@@ -1,13 +1,18 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/vault"
 )
 
 // Devices implements API.
@@ -73,10 +78,119 @@ func (e *engine) RevokeDevice(ctx context.Context, id string) (Device, error) {
 	})
 }
 
-func (e *engine) changeDevice(context.Context, string, func(*devicelist.Device) error) (Device, error) {
-	return Device{}, ErrNoAccountKey
+// maxListTries bounds how often a list may move on under a change.
+const maxListTries = 8
+
+// changeDevice signs the next version of the own device list and hands it to
+// the server. The list to change is the server's present one, as far as it
+// extends what is held here.
+func (e *engine) changeDevice(ctx context.Context, id string, change func(*devicelist.Device) error) (Device, error) {
+	if e.self.account == nil {
+		return Device{}, ErrNoAccountKey
+	}
+	own, err := e.ownPerson(ctx)
+	if err != nil {
+		return Device{}, err
+	}
+	target, err := own.findDevice(id)
+	if err != nil {
+		return Device{}, err
+	}
+	l, err := e.connected(ctx)
+	if err != nil {
+		return Device{}, err
+	}
+	for range maxListTries {
+		if own, err = e.lookup(ctx, l, e.self.address); err != nil {
+			return Device{}, err
+		}
+		next := own.list.Next(e.now())
+		for i := range next.Devices {
+			d := &next.Devices[i]
+			if d.ID != target.ID {
+				continue
+			}
+			if d.Status == devicelist.Revoked {
+				return Device{}, fmt.Errorf("%w: that one is revoked already", ErrUnknownDevice)
+			}
+			if err := change(d); err != nil {
+				return Device{}, err
+			}
+		}
+		entry, err := devicelist.Sign(next, e.self.account)
+		if err != nil {
+			return Device{}, &wrapped{ErrRefused, err}
+		}
+		err = l.conn.PutDeviceList(ctx, entry)
+		if errors.Is(err, relay.Conflict) {
+			continue
+		}
+		if err != nil {
+			return Device{}, relayError(err)
+		}
+		own, err = e.takeList(ctx, e.self.address, append(slices.Clip(own.record.Chain), entry))
+		if err != nil {
+			return Device{}, err
+		}
+		for _, d := range own.devices(e.self.device) {
+			if d.ID == target.ID.String() {
+				return d, nil
+			}
+		}
+	}
+	return Device{}, fmt.Errorf("%w: the account's device list keeps changing", ErrUnreachable)
 }
 
-func (e *engine) ownPerson(context.Context) (*person, error) {
-	return contactRecord{Address: e.self.record.Address, Chain: e.self.record.Chain}.live()
+// ownPerson is this account as its devices see it: with the device list that
+// is held.
+func (e *engine) ownPerson(ctx context.Context) (*person, error) {
+	p, err := e.person(ctx, e.self.record.Address)
+	if err == nil && p == nil {
+		err = ErrStoreDamaged
+	}
+	return p, err
+}
+
+// keepOwnList makes the row that holds the own device list from the account
+// record, the first time the account is opened.
+func (e *engine) keepOwnList() error {
+	p, err := e.person(e.life, e.self.record.Address)
+	if err != nil || p != nil {
+		return err
+	}
+	return e.update(e.life, func(tx *vault.Tx) error {
+		return putContact(tx, contactRecord{
+			Address: e.self.record.Address, Chain: e.self.record.Chain, Verified: true, Known: true,
+			FirstSeen: e.self.record.Created * 1000,
+		})
+	})
+}
+
+// refreshOwn holds the server's picture of this account against what is held
+// here. A server that has gone back behind it is given the entries again that
+// it lacks: they are signed, and it was told them before (R-CLT-26).
+func (e *engine) refreshOwn(ctx context.Context, l *link) error {
+	_, err := e.lookup(ctx, l, e.self.address)
+	if !errors.Is(err, ErrDeviceList) {
+		return err
+	}
+	entries, err := l.conn.Account(ctx, e.self.address.User())
+	if err != nil {
+		return relayError(err)
+	}
+	own, err := e.ownPerson(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range entries {
+		if i >= len(own.record.Chain) || !bytes.Equal(entries[i], own.record.Chain[i]) {
+			return ErrDeviceList // a fork cannot be mended
+		}
+	}
+	for _, entry := range own.record.Chain[len(entries):] {
+		if err := l.conn.PutDeviceList(ctx, entry); err != nil {
+			return relayError(err)
+		}
+	}
+	return nil
 }

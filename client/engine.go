@@ -94,6 +94,10 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		e.end()
 		return nil, storeError(err)
 	}
+	if err := e.keepOwnList(); err != nil {
+		e.end()
+		return nil, err
+	}
 	return e, nil
 }
 

@@ -346,7 +346,7 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 			return err
 		}
 		if started.Strength.Reusable() { // R-CLT-24
-			if err := e.putNotice(tx, k.address, NoticeLastResort); err != nil {
+			if err := e.putNotice(tx, k.address, notice{kind: NoticeLastResort}); err != nil {
 				return err
 			}
 		}

@@ -295,7 +295,7 @@ func (e *engine) age(ctx context.Context) error {
 	if err != nil || now.Sub(time.UnixMilli(r.Ticked)) < time.Hour {
 		return err
 	}
-	contacts, err := e.contactRecords(ctx)
+	contacts, err := e.everybody(ctx)
 	if err != nil {
 		return err
 	}

@@ -422,7 +422,7 @@ func (e *engine) Status(ctx context.Context) (StatusReport, error) {
 			r.SignedPrekey = made
 		}
 	}
-	contacts, err := e.contactRecords(ctx)
+	contacts, err := e.everybody(ctx)
 	if err != nil {
 		return r, err
 	}

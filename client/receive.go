@@ -332,7 +332,7 @@ func (w *work) one(m *incoming) error {
 	if opened.Switched {
 		w.e.log.Info("the active session with a device was switched", "new", opened.New)
 		if opened.New && pair.Active().Answered {
-			if err := w.e.putNotice(w.tx, k.address, NoticeSessionReset); err != nil {
+			if err := w.e.putNotice(w.tx, k.address, notice{kind: NoticeSessionReset}); err != nil {
 				return err
 			}
 		}

@@ -22,15 +22,16 @@ type accountRecord struct {
 	Address    string   `cbor:"2,keyasint"`
 	Device     uint64   `cbor:"3,keyasint"`
 	DeviceName string   `cbor:"4,keyasint"`
-	AccountKey []byte   `cbor:"5,keyasint"` // Ed25519 seed
-	SignKey    []byte   `cbor:"6,keyasint"` // Ed25519 seed
-	DHKey      []byte   `cbor:"7,keyasint"` // X25519
+	AccountKey []byte   `cbor:"5,keyasint,omitempty"` // Ed25519 seed; empty on a linked device
+	SignKey    []byte   `cbor:"6,keyasint"`           // Ed25519 seed
+	DHKey      []byte   `cbor:"7,keyasint"`           // X25519
 	Host       string   `cbor:"8,keyasint"`
 	Pin        []byte   `cbor:"9,keyasint,omitempty"`
 	Created    int64    `cbor:"10,keyasint"`
 	Registered bool     `cbor:"11,keyasint"`
-	Chain      [][]byte `cbor:"12,keyasint"`           // own device list
+	Chain      [][]byte `cbor:"12,keyasint"`           // own device list until registered; then in the contact table
 	Upload     []byte   `cbor:"13,keyasint,omitempty"` // first prekeys, until registered
+	Account    []byte   `cbor:"14,keyasint,omitempty"` // Ed25519 public key, when AccountKey is empty
 }
 
 // self is the live form of accountRecord.
@@ -38,25 +39,29 @@ type self struct {
 	record  accountRecord
 	address address.Address
 	device  address.Device
-	account ed25519.PrivateKey
+	account ed25519.PrivateKey // nil on a device that does not hold the account key
 	sign    ed25519.PrivateKey
 	own     x3dh.Own
 }
 
 func (r accountRecord) live() (*self, error) {
 	a, err := address.ParseCanonical(r.Address)
-	if err != nil || r.Version != 1 || r.Device == 0 || len(r.AccountKey) != ed25519.SeedSize ||
-		len(r.SignKey) != ed25519.SeedSize || len(r.DHKey) != dh.Size {
+	if err != nil || r.Version != 1 || r.Device == 0 || len(r.SignKey) != ed25519.SeedSize || len(r.DHKey) != dh.Size {
 		return nil, ErrStoreDamaged
 	}
-	s := &self{
-		record: r, address: a, device: address.Device(r.Device),
-		account: ed25519.NewKeyFromSeed(r.AccountKey), sign: ed25519.NewKeyFromSeed(r.SignKey),
+	s := &self{record: r, address: a, device: address.Device(r.Device), sign: ed25519.NewKeyFromSeed(r.SignKey)}
+	public := ed25519.PublicKey(r.Account)
+	switch {
+	case len(r.AccountKey) == ed25519.SeedSize:
+		s.account = ed25519.NewKeyFromSeed(r.AccountKey)
+		public = s.account.Public().(ed25519.PublicKey)
+	case len(r.AccountKey) != 0 || len(public) != ed25519.PublicKeySize:
+		return nil, ErrStoreDamaged
 	}
 	priv := dh.FromBytes([dh.Size]byte(r.DHKey))
 	s.own = x3dh.Own{
 		Party: x3dh.Party{
-			Account: s.account.Public().(ed25519.PublicKey), Address: r.Address, Device: r.Device,
+			Account: public, Address: r.Address, Device: r.Device,
 			Identity: priv.Public(),
 		},
 		IdentityKey: priv,
@@ -73,7 +78,9 @@ type contactRecord struct {
 	Verified  bool     `cbor:"4,keyasint"`
 	Pending   [][]byte `cbor:"5,keyasint,omitempty"`
 	FirstSeen int64    `cbor:"6,keyasint"`
-	Known     bool     `cbor:"7,keyasint"` // we have written to them: no stranger
+	Known     bool     `cbor:"7,keyasint"`           // we have written to them: no stranger
+	Alarm     []byte   `cbor:"8,keyasint,omitempty"` // hash of the contradicting list that was last told of
+	Changed   int64    `cbor:"9,keyasint,omitempty"` // when the person last changed something, for one's other devices
 }
 
 // messageRecord is one entry of a conversation.
@@ -166,8 +173,16 @@ type outboxRecord struct {
 	After    int64        `cbor:"9,keyasint"` // not before, unix milliseconds
 	Control  bool         `cbor:"10,keyasint"`
 	Demand   int64        `cbor:"11,keyasint,omitempty"` // the server asked to wait until then
+	Quiet    bool         `cbor:"12,keyasint,omitempty"` // for own devices, and no message of its own
+	Own      *ownCopies   `cbor:"13,keyasint,omitempty"` // what one's other devices are told of it
 
 	order int64
+}
+
+// ownCopies is what one's other devices get of a message to somebody else.
+type ownCopies struct {
+	List   uint64       `cbor:"1,keyasint"` // version of the own device list sealed for; zero for not yet
+	Sealed []sealedCopy `cbor:"2,keyasint,omitempty"`
 }
 
 type sealedCopy struct {
