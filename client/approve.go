@@ -172,7 +172,10 @@ func (e *engine) admit(own *person, o linking.Offer, part linking.Join) ([]byte,
 
 // reach connects to the device that waits.
 func (e *engine) reach(ctx context.Context, l linking.Link) (io.ReadWriteCloser, linking.Offer, error) {
-	return reachDirect(ctx, e.transport, l)
+	if l.Meet.Host == "" {
+		return reachDirect(ctx, e.transport, l)
+	}
+	return e.reachServer(ctx, l)
 }
 
 func deviceOf(d devicelist.Device, current address.Device) Device {

@@ -206,3 +206,32 @@ func TestR_LNK_11_Candidates(t *testing.T) {
 	}
 	arrived(t, done)
 }
+
+// R-LNK-13: the same through a server, given as an invite link or by name.
+func TestR_LNK_13_LinkThroughAServer(t *testing.T) {
+	w := newWorld(t)
+	a := w.join(config(t, "alice"), "alice")
+	elsewhere := newWorld(t)
+	for _, server := range []string{w.invite, elsewhere.invite} {
+		offer, done := linkTo(t, config(t, "desk"), client.LinkRequest{DeviceName: "desk", Server: server})
+		if _, err := a.Approve(ctx(t), offer.URI, client.ApproveOptions{}); err != nil {
+			t.Fatalf("approve: %v", err)
+		}
+		c := arrived(t, done)
+		if c.Account().Address != a.Account().Address {
+			t.Errorf("%+v", c.Account())
+		}
+	}
+	if got := devices(t, a); len(got) != 3 {
+		t.Errorf("%q", got)
+	}
+	_, err := client.Link(ctx(t), config(t, "desk"), client.LinkRequest{Server: w.server.Host()})
+	if !errors.Is(err, client.ErrServerIdentity) {
+		t.Errorf("by the name of a server with a key of its own: %v", err)
+	}
+	host := w.server.Host()
+	w.stop()
+	if _, err = client.Link(ctx(t), config(t, "desk"), client.LinkRequest{Server: host}); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("without a server: %v", err)
+	}
+}

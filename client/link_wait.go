@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/linking"
-	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"
 )
@@ -215,5 +213,5 @@ func (j *joining) meet(ctx context.Context, w *linking.Waiting) (meeting, error)
 	if j.at.Host == "" {
 		return listen(ctx, j.req.Listen, w, j.now)
 	}
-	return nil, fmt.Errorf("%w: %w", ErrUnreachable, relay.Closed)
+	return knock(ctx, j.at, w, j.now)
 }
