@@ -192,11 +192,7 @@ Needs the account key.`,
 				}
 			}
 			return a.with(ctx, func(api client.API) error {
-				l, err := linkingOf(api)
-				if err != nil {
-					return err
-				}
-				d, err := l.Approve(ctx, uri, client.ApproveOptions{History: history})
+				d, err := api.Approve(ctx, uri, client.ApproveOptions{History: history})
 				if err != nil {
 					return err
 				}

@@ -12,19 +12,6 @@ import (
 	"github.com/pawl-chat/pawl/client"
 )
 
-// linking is the part of the API that brings devices together.
-type linking interface {
-	Approve(ctx context.Context, uri string, o client.ApproveOptions) (client.Device, error)
-	FetchHistory(ctx context.Context) error
-}
-
-func linkingOf(api client.API) (linking, error) {
-	if l, ok := api.(linking); ok {
-		return l, nil
-	}
-	return nil, fmt.Errorf("%w: it cannot link devices", client.ErrRefused)
-}
-
 const linkText = `Makes this home a further device of an account that exists. It shows a URI, as text and
 on a terminal also as a QR code, and a short code. Carry the URI to the device that
 holds the account key (pawl device approve URI), and see that both show the same code.
@@ -240,12 +227,12 @@ func (a *app) offeredHistory(ctx context.Context, api client.API) error {
 
 // fetchHistory waits for the whole history and says how far it has come.
 func (a *app) fetchHistory(ctx context.Context, api client.API) error {
-	l, err := linkingOf(api)
-	if err != nil {
-		return err
+	fetch, ok := api.(interface{ FetchHistory(context.Context) error })
+	if !ok {
+		return fmt.Errorf("%w: it has no history to fetch", client.ErrRefused)
 	}
 	done := make(chan error, 1)
-	go func() { done <- l.FetchHistory(ctx) }()
+	go func() { done <- fetch.FetchHistory(ctx) }()
 	p := a.progress("messages of the history", 0)
 	defer p.end()
 	tick := time.NewTicker(progressEvery)
