@@ -23,7 +23,7 @@ func (a *app) device() *cobra.Command {
 received appears on all of them. The first device holds the account key, which signs the
 list of devices: adding, renaming and removing one needs that device, or the recovery
 file.`,
-		Example: "  pawl device link                      # on the new device\n  pawl device approve PAWL:LINK…        # on the one that holds the account key\n  pawl device list\n  pawl device revoke phone",
+		Example: "  pawl device link                      # on the new device\n  pawl device approve PAWL://DEVICE/LINK/…  # on the one that holds the account key\n  pawl device list\n  pawl device revoke phone",
 	}, a.deviceLink(), a.deviceApprove(), a.deviceList(), a.deviceRename(), a.deviceRevoke(), a.deviceRelink(), a.deviceHistory())
 }
 
@@ -170,7 +170,7 @@ Both devices show the same short code; go on only if they do. Without a terminal
 comparison is yours: say --yes when it is done, or when the URI came over a way that nobody
 else can write to. --history lets the new device fetch the messages that are here.
 Needs the account key.`,
-		Example: "  pawl device approve 'PAWL:LINK…'\n  pawl device approve - --history < uri.txt\n  ssh server pawl device link --json | head -n 1 | jq -r .uri",
+		Example: "  pawl device approve 'PAWL://DEVICE/LINK/…'\n  pawl device approve - --history < uri.txt\n  ssh server pawl device link --json | head -n 1 | jq -r .uri",
 		Args:    words(1, 1, "one URI"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			uri, err := a.uriOf(args[0])
