@@ -11,5 +11,3 @@ func offerHistory(*vault.Tx, address.Device) error { return nil }
 // expectHistory notes that another device lets this one fetch its history.
 func expectHistory(*vault.Tx, address.Device) error { return nil }
 
-// introduceTo tells a new device of this account of the contacts.
-func (e *engine) introduceTo(*vault.Tx, address.Device) error { return nil }
