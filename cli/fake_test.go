@@ -331,6 +331,10 @@ func (f *fake) RenameDevice(context.Context, string, string) (client.Device, err
 	return client.Device{}, f.fail["Devices"]
 }
 
+func (f *fake) Approve(context.Context, string, client.ApproveOptions) (client.Device, error) {
+	return client.Device{}, f.fail["Approve"]
+}
+
 func (f *fake) RevokeDevice(context.Context, string) (client.Device, error) {
 	return client.Device{}, f.fail["Devices"]
 }

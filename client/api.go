@@ -404,6 +404,10 @@ type API interface {
 	// for good; the current one cannot revoke itself.
 	RenameDevice(ctx context.Context, id, name string) (Device, error)
 	RevokeDevice(ctx context.Context, id string) (Device, error)
+	// Approve lets the device that shows the URI into this account, once the
+	// person has compared the code that ParseLink tells of it. It needs the account
+	// key, and returns when the device is on the list.
+	Approve(ctx context.Context, uri string, o ApproveOptions) (Device, error)
 
 	// FetchHistory waits until the history that another device has offered to
 	// this one is whole; what has come stays when it is cut short, and the next

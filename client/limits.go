@@ -57,6 +57,7 @@ const (
 	refusalPause  = time.Second
 	historyBytes  = 48 << 10
 	historyLook   = 1024
+	welcomeSince  = time.Hour
 	reconnectMin  = 500 * time.Millisecond
 	reconnectMax  = 60 * time.Second
 )

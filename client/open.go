@@ -195,6 +195,7 @@ func lasting() map[string]served {
 		func() (string, served) { return serve(callWait) },
 		func() (string, served) { return serve(callAwait) },
 		func() (string, served) { return serve(callFetchHistory) },
+		func() (string, served) { return serve(callApprove) },
 	} {
 		name, s := add()
 		all[name] = s
