@@ -414,6 +414,11 @@ type API interface {
 	// key, and returns when the device is on the list.
 	Approve(ctx context.Context, uri string, o ApproveOptions) (Device, error)
 
+	// FetchHistory waits until the history that another device has offered to
+	// this one is whole; what has come stays when it is cut short, and the next
+	// call goes on from there. StatusReport.History tells how far it has come.
+	FetchHistory(ctx context.Context) error
+
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)
 	SetSettings(ctx context.Context, s Settings) error

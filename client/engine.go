@@ -93,7 +93,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 			}
 			e.lastOrder = max(e.lastOrder, n)
 		}
-		return nil
+		n, err := reserved(tx)
+		e.lastOrder = max(e.lastOrder, n)
+		return err
 	})
 	if err != nil {
 		e.end()
