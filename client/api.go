@@ -136,6 +136,9 @@ const (
 	// NoticeAccountRecovered: every earlier device was revoked at once and a new
 	// one added, by whoever holds the account key.
 	NoticeAccountRecovered = "account_recovered"
+	// NoticeRelinked: this home went on as a new device; in one's own
+	// conversation, Message.Text names it.
+	NoticeRelinked = "relinked"
 	// Alarms: the server has shown a device list that contradicts the one that is
 	// held, or an older one. What is held stays.
 	NoticeListForked     = "device_list_forked"
