@@ -19,7 +19,7 @@ func Layers() [][]string {
 		{"."},
 		// Apart from the product: the specification, what only tests import,
 		// and this package.
-		{"./internal/vectorfile"},
+		{"./internal/vectorfile", "./internal/memnet"},
 		{"./spec/internal/..."},
 		{"./spec"},
 		{"./bench"},
@@ -84,7 +84,7 @@ func Bans() []Ban {
 		{From: []string{"."}, To: []string{"./client", "./server/...", "./internal/...", "./x3dh", "./ratchet", "./prekeys", "./groups", "./spec/..."}, Direct: true,
 			Why: "main only calls cli"},
 		{From: []string{".", "./cli", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
-			To:  []string{"./spec/...", "./internal/policy", "./internal/vectorfile", "./server/storetest", "testing/...", "pgregory.net/...", "github.com/rogpeppe/..."},
+			To:  []string{"./spec/...", "./internal/policy", "./internal/vectorfile", "./internal/memnet", "./server/storetest", "testing/...", "pgregory.net/...", "github.com/rogpeppe/..."},
 			Why: "the specification's tools, test suites and test libraries stay out of the product"},
 	}
 }
