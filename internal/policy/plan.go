@@ -105,6 +105,8 @@ func Mentions() []Mention {
 			Why: "the protocol core has no clock: take now as an argument"},
 		{From: []string{"./x3dh", "./ratchet", "./internal/session", "./internal/content"}, Package: "crypto/ed25519", Names: []string{"PrivateKey", "Sign", "GenerateKey", "NewKeyFromSeed"},
 			Why: "long-term keys sign prekeys and device lists, never messages: no signing key comes here (R-THR-04)"},
+		{From: []string{"./client", "./cli", "."}, Package: Module + "/internal/vault", Names: []string{"OpenVolatile"},
+			Why: "a store that is not durable uses keys twice when power fails: it is for simulations"},
 	}
 }
 
