@@ -28,6 +28,8 @@ type Config struct {
 	Now func() time.Time
 	// Dial opens the transport below TLS to a server; nil is plain TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	probe *probe // a simulation's; nil in every real client
 }
 
 // Unlock is what opens the sealed store: a passphrase (Argon2id) or a key file
