@@ -48,6 +48,8 @@ var rows = []row{
 	{work: "handshake, responder, first message included", pkg: "./x3dh", name: "Responder", metric: "xfloor", bar: 1.2},
 	{work: "client, drain 10 000 messages", pkg: "./client", name: "Drain10000", metric: "xfloor", bar: 3},
 	{work: "client, one durable send", pkg: "./client", name: "SendDurable", metric: "xfloor", bar: 2},
+	{work: "client, one send to 4 devices with 3 own others", pkg: "./client", name: "FanOut", metric: "xfloor", bar: 1.3},
+	{work: "client, drain 10 000 messages of 50 conversations, against one", pkg: "./client", name: "Conversations", metric: "xsingle", bar: 0.5, atLeast: true},
 	{work: "server, durable accepts of 64 senders, against SQLite's raw group commit", pkg: "./server", name: "Accept", metric: "xraw", bar: 0.6, atLeast: true},
 }
 

@@ -63,18 +63,10 @@ func (p *person) party(d devicelist.Device) x3dh.Party {
 // person returns a pinned contact, or nil.
 func (e *engine) person(ctx context.Context, addr string) (p *person, err error) {
 	err = e.view(ctx, func(tx *vault.Tx) error {
-		p, err = readPerson(tx, addr)
+		p, err = e.readPerson(tx, addr)
 		return err
 	})
 	return p, err
-}
-
-func readPerson(tx *vault.Tx, addr string) (*person, error) {
-	r, ok, err := getContact(tx, addr)
-	if err != nil || !ok {
-		return nil, err
-	}
-	return r.live()
 }
 
 // findPerson resolves a word to a contact, asking the server when it is an
@@ -163,15 +155,26 @@ func (e *engine) changePerson(ctx context.Context, who string, fn func(tx *vault
 	e.state.Lock()
 	defer e.state.Unlock()
 	err = e.update(ctx, func(tx *vault.Tx) error {
-		if p, err = readPerson(tx, p.record.Address); err != nil {
+		if p, err = e.readPerson(tx, p.record.Address); err != nil {
 			return err
 		}
 		if p == nil {
 			return ErrUnknownRecipient
 		}
-		return fn(tx, p)
+		p.record.Changed = e.now().UnixMilli()
+		if p.address == e.self.address {
+			return errIsMe
+		}
+		if err := fn(tx, p); err != nil {
+			return err
+		}
+		if p, err = e.readPerson(tx, p.record.Address); err != nil {
+			return err
+		}
+		return e.tellContact(tx, p, false)
 	})
 	e.changed()
+	wake(e.flushKick)
 	return err
 }
 
@@ -219,12 +222,19 @@ func (p *person) contact() Contact {
 	return c
 }
 
-// SetAlias implements API.
-func (e *engine) SetAlias(ctx context.Context, who, alias string) error {
+func checkAlias(alias string) error {
 	if len(alias) > MaxAlias || !utf8.ValidString(alias) || strings.ContainsFunc(alias, func(r rune) bool {
 		return !unicode.IsPrint(r) || strings.ContainsRune("@#/:", r)
 	}) || alias == "me" {
 		return fmt.Errorf("%w: an alias is at most %d bytes of printable text without the characters @#:/ in it", ErrInvalidText, MaxAlias)
+	}
+	return nil
+}
+
+// SetAlias implements API.
+func (e *engine) SetAlias(ctx context.Context, who, alias string) error {
+	if err := checkAlias(alias); err != nil {
+		return err
 	}
 	return e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
 		p.record.Alias = alias
@@ -242,18 +252,23 @@ func (e *engine) RemoveContact(ctx context.Context, who string) error {
 	e.state.Lock()
 	defer e.state.Unlock()
 	return e.update(ctx, func(tx *vault.Tx) error {
-		p, err := readPerson(tx, addr.String())
+		p, err := e.readPerson(tx, addr.String())
 		if err != nil {
 			return err
 		}
 		if p == nil {
 			return ErrUnknownRecipient
 		}
+		if p.address == e.self.address {
+			return errIsMe
+		}
 		if err := e.dropSessions(tx, p); err != nil {
 			return err
 		}
-		_, err = tx.Delete(tableContact, []byte(p.record.Address))
-		return err
+		if _, err = tx.Delete(tableContact, []byte(p.record.Address)); err != nil {
+			return err
+		}
+		return e.tellContact(tx, p, true)
 	})
 }
 

@@ -47,7 +47,7 @@ func (e *engine) Export(ctx context.Context, q exportQuery) (page exportPage, er
 		}
 		if page.Total, err = tx.Count(tableMessage, group); err != nil || q.Count {
 			if page.Total == 0 && err == nil && with != "" && with != e.self.record.Address {
-				if p, err := readPerson(tx, with); err != nil || p == nil {
+				if p, err := e.readPerson(tx, with); err != nil || p == nil {
 					return errors.Join(err, ErrUnknownRecipient)
 				}
 			}

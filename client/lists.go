@@ -50,7 +50,7 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 	err := e.update(ctx, func(tx *vault.Tx) error {
 		e.lastOrder = before
 		var err error
-		if p, err = readPerson(tx, addr.String()); err != nil {
+		if p, err = e.readPerson(tx, addr.String()); err != nil {
 			return err
 		}
 		news, err := e.compare(p, addr, entries)
@@ -68,8 +68,11 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 				return err
 			}
 		}
-		p, err = news.next.live()
-		return err
+		before := p
+		if p, err = news.next.live(); err != nil || addr != e.self.address || before == nil {
+			return err
+		}
+		return e.welcome(tx, before.list, p.list)
 	})
 	if err != nil {
 		e.lastOrder = before

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -43,6 +42,7 @@ func (e *engine) outboxLoop() {
 		if err != nil && e.life.Err() == nil {
 			e.log.Info("the outbox waits", "reason", reason(err))
 			e.tellAll(err)
+			again = earliest(again, e.now().Add(pause(QuickTries))) // if the connection outlives it
 		}
 		timer = nil
 		if !again.IsZero() {
@@ -122,6 +122,11 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				continue
 			}
 			wait, err := e.deliver(ctx, l, o)
+			var refusal *relay.Error
+			if errors.As(err, &refusal) {
+				// It answered, and cannot for now: no new connection will say when.
+				wait, err = e.postpone(ctx, o, err)
+			}
 			if err != nil {
 				return again, err
 			}
@@ -176,25 +181,22 @@ const (
 	CauseUnknown         = "unknown_recipient"
 	CauseRefused         = "refused"
 	CauseLifetime        = "lifetime" // over before it could leave
+	CauseDeviceList      = "device_list"
 )
 
 // deliver hands one entry to the server. It returns how long to wait before
 // trying again, or an error that concerns the whole connection.
 func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait time.Duration, err error) {
-	const repairs = 4 // device lists that change under our hands
+	const repairs = 6 // device lists that change under our hands
+	stale := false
 	for range repairs {
-		if len(o.Sealed) == 0 {
-			switch err := e.sealLate(ctx, l, o); {
-			case errors.Is(err, ErrIdentityChanged):
-				return 0, e.fail(ctx, o, CauseIdentityChanged, err)
-			case errors.Is(err, ErrUnknownRecipient):
-				return 0, e.fail(ctx, o, CauseUnknown, err)
-			case errors.Is(err, ErrRateLimited):
-				return e.postpone(ctx, o, err)
-			case errors.Is(err, ErrRefused):
-				return 0, e.fail(ctx, o, CauseRefused, err)
-			case err != nil:
-				return 0, err
+		if len(o.Sealed) == 0 || stale {
+			err := e.prepare(ctx, l, o)
+			if errors.Is(err, errMeanwhile) {
+				continue
+			}
+			if err != nil {
+				return e.undeliverable(ctx, o, err)
 			}
 		}
 		res, err := l.conn.Send(ctx, o.request())
@@ -202,101 +204,38 @@ func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait ti
 		case err == nil && res.Stale == nil:
 			e.settle(o)
 			return 0, nil
+		case err == nil && (o.Control || o.Only != 0):
+			return 0, e.drop(ctx, o) // the device it was for is gone
 		case err == nil:
-			if o.Control {
-				return 0, e.drop(ctx, o) // the device it was for is gone
-			}
-			if err := e.refresh(ctx, l, o); err != nil {
-				if errors.Is(err, ErrIdentityChanged) {
-					return 0, e.fail(ctx, o, CauseIdentityChanged, err)
-				}
-				if errors.Is(err, ErrUnknownRecipient) {
-					return 0, e.fail(ctx, o, CauseUnknown, err)
-				}
-				return 0, err
+			stale = true
+			if err := e.catchUpList(ctx, l, o, res.Stale); err != nil {
+				return e.undeliverable(ctx, o, err)
 			}
 		default:
-			err = relayError(err)
-			switch {
-			case errors.Is(err, ErrRateLimited), errors.Is(err, ErrMailboxFull):
-				return e.postpone(ctx, o, err)
-			case errors.Is(err, ErrUnknownRecipient):
-				return 0, e.fail(ctx, o, CauseUnknown, err)
-			case errors.Is(err, ErrTooLong), errors.Is(err, ErrRefused):
-				return 0, e.fail(ctx, o, CauseRefused, err)
-			}
-			return 0, err
+			return e.undeliverable(ctx, o, relayError(err))
 		}
 	}
 	return e.postpone(ctx, o, ErrRefused)
 }
 
-func (o *outboxRecord) request() relay.SendRequest {
-	user, _, _ := cutAddress(o.To)
-	req := relay.SendRequest{To: user, TTL: int64(o.TTL)}
-	if !o.Control {
-		req.ListVersion = o.List
-	}
-	for _, c := range o.Sealed {
-		req.Messages = append(req.Messages, relay.Outgoing{
-			Device: address.Device(c.Device), ID: relay.MessageID(c.ID), Body: c.Envelope,
-		})
-	}
-	return req
-}
-
-func cutAddress(s string) (user, host string, err error) {
-	a, err := address.ParseCanonical(s)
-	return a.User(), a.Host(), err
-}
-
-// sealLate starts the sessions that are missing and seals an entry that was
-// queued without them.
-func (e *engine) sealLate(ctx context.Context, l *link, o *outboxRecord) error {
-	addr, err := address.ParseCanonical(o.To)
-	if err != nil {
-		return ErrStoreDamaged
-	}
-	p, err := e.person(ctx, o.To)
-	if err != nil {
-		return err
-	}
-	if p == nil {
-		if p, err = e.lookup(ctx, l, addr); err != nil {
-			return err
+// undeliverable decides about an entry that did not get to the server: it has
+// failed for good, or waits; or the error concerns the whole connection.
+func (e *engine) undeliverable(ctx context.Context, o *outboxRecord, err error) (wait time.Duration, _ error) {
+	for _, f := range []struct {
+		is    error
+		cause string
+	}{
+		{ErrIdentityChanged, CauseIdentityChanged}, {ErrDeviceList, CauseDeviceList},
+		{ErrUnknownRecipient, CauseUnknown}, {ErrTooLong, CauseRefused}, {ErrRefused, CauseRefused},
+	} {
+		if errors.Is(err, f.is) {
+			return 0, e.fail(ctx, o, f.cause, err)
 		}
 	}
-	if p.pending != nil {
-		return ErrIdentityChanged
+	if errors.Is(err, ErrRateLimited) || errors.Is(err, ErrMailboxFull) {
+		return e.postpone(ctx, o, err)
 	}
-	for _, d := range p.list.Active() {
-		if err := e.ensureSession(ctx, l, p, peerKey{o.To, d.ID}); err != nil {
-			return err
-		}
-	}
-	e.state.Lock()
-	defer e.state.Unlock()
-	var pairs map[peerKey]session.Pair
-	err = e.update(ctx, func(tx *vault.Tx) error {
-		if pairs, err = e.seal(tx, o, p); err != nil {
-			return err
-		}
-		if len(o.Sealed) == 0 {
-			return ErrRefused // nobody to seal for
-		}
-		if err := noteSealed(tx, o, e.now()); err != nil {
-			return err
-		}
-		p.record.Known = true
-		if err := putContact(tx, p.record); err != nil {
-			return err
-		}
-		return putOutbox(tx, o)
-	})
-	if err == nil {
-		e.remember(pairs)
-	}
-	return err
+	return 0, err
 }
 
 // ensureSession starts a session with a device that has none: one bundle from
@@ -358,43 +297,6 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 	return err
 }
 
-// refresh fetches the recipient's device list after the server called ours
-// stale, and opens the entry again for the devices that are missing.
-func (e *engine) refresh(ctx context.Context, l *link, o *outboxRecord) error {
-	addr, err := address.ParseCanonical(o.To)
-	if err != nil {
-		return ErrStoreDamaged
-	}
-	p, err := e.lookup(ctx, l, addr)
-	if err != nil {
-		return err
-	}
-	if p.pending != nil {
-		return ErrIdentityChanged
-	}
-	for _, d := range p.list.Active() {
-		if err := e.ensureSession(ctx, l, p, peerKey{o.To, d.ID}); err != nil {
-			return err
-		}
-	}
-	e.state.Lock()
-	defer e.state.Unlock()
-	var pairs map[peerKey]session.Pair
-	err = e.update(ctx, func(tx *vault.Tx) (err error) {
-		if pairs, err = e.seal(tx, o, p); err != nil {
-			return err
-		}
-		if err := noteSealed(tx, o, e.now()); err != nil {
-			return err
-		}
-		return putOutbox(tx, o)
-	})
-	if err == nil {
-		e.remember(pairs)
-	}
-	return err
-}
-
 // postpone puts an entry off and tells its sender why.
 func (e *engine) postpone(ctx context.Context, o *outboxRecord, cause error) (time.Duration, error) {
 	wait := o.putOff(e.now(), cause)
@@ -407,14 +309,14 @@ func (e *engine) postpone(ctx context.Context, o *outboxRecord, cause error) (ti
 // once; the outbox row goes with the next write, and if that is lost the
 // server sees the same ids again.
 func (e *engine) settle(o *outboxRecord) {
-	s := settledMessage{id: o.ID, control: o.Control}
+	s := settledMessage{id: o.ID, control: o.Control || o.Quiet}
 	for _, c := range o.Sealed {
 		s.devices = append(s.devices, c.Device)
 	}
 	e.mu.Lock()
 	e.settled = append(e.settled, s)
 	e.mu.Unlock()
-	e.tell(o.ID, outcome{status: StatusAccepted})
+	e.tell(o.ID, outcome{status: StatusAccepted, devices: s.devices})
 }
 
 func (e *engine) isSettled(id []byte) bool {
@@ -464,7 +366,7 @@ func (e *engine) writeSettled(ctx context.Context) error {
 // fail ends an entry for good; the message stays in the conversation as
 // failed, with its cause.
 func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why error) error {
-	if o.Control {
+	if o.Control || o.Quiet {
 		return e.drop(ctx, o)
 	}
 	e.state.Lock()

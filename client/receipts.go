@@ -1,8 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
@@ -78,13 +80,16 @@ func (r *messageRecord) receiptID() content.ID {
 
 // oweRead owes read receipts for texts that a person was shown, if the person
 // allows them (R-CLT-18).
-func oweRead(tx *vault.Tx, shown []messageRecord, now time.Time) (owed bool, err error) {
+func (e *engine) oweRead(tx *vault.Tx, shown []messageRecord) (owed bool, err error) {
 	if len(shown) == 0 {
 		return false, nil
 	}
+	if err := e.oweOwn(tx, shown); err != nil {
+		return false, err
+	}
 	s, _, err := getRecord[settingsRecord](tx, tableMeta, metaSettings)
 	if err != nil || s.NoReadReceipts {
-		return false, err
+		return true, err
 	}
 	by := map[peerKey][]content.ID{}
 	for i := range shown {
@@ -92,19 +97,55 @@ func oweRead(tx *vault.Tx, shown []messageRecord, now time.Time) (owed bool, err
 		by[k] = append(by[k], shown[i].receiptID())
 	}
 	for k, ids := range by {
-		p, err := readPerson(tx, k.address)
+		p, err := e.readPerson(tx, k.address)
 		if err != nil {
 			return false, err
 		}
 		if p == nil {
 			continue // removed
 		}
-		if err := owe(tx, k, content.Read, ids, p.owedBound(), now); err != nil {
+		if err := owe(tx, k, content.Read, ids, p.owedBound(), e.now()); err != nil {
 			return false, err
 		}
 		owed = true
 	}
 	return owed, nil
+}
+
+// oweOwn owes one's other devices word of what was read here: under the device
+// zero of the own address, to be sealed like receipts.
+func (e *engine) oweOwn(tx *vault.Tx, shown []messageRecord) error {
+	own, err := e.readPerson(tx, e.self.record.Address)
+	if err != nil || own == nil || len(e.others(own)) == 0 {
+		return err
+	}
+	ids := make([]content.ID, len(shown))
+	for i := range shown {
+		ids[i] = shown[i].receiptID()
+	}
+	return owe(tx, peerKey{own.record.Address, 0}, content.Read, ids, MaxOwed, e.now())
+}
+
+// tellRead queues what was read here for one's other devices.
+func (w *work) tellRead(ids []content.ID) error {
+	slices.SortFunc(ids, func(a, b content.ID) int { return bytes.Compare(a[:], b[:]) })
+	for part := range slices.Chunk(slices.Compact(ids), content.MaxReceipt) {
+		if err := w.e.tellOwn(w.tx, content.Sync{Read: part}, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passOn tells one's other devices of the receipts that came for what this one
+// has sent.
+func (w *work) passOn() error {
+	for i := range w.claims {
+		if err := w.e.tellOwn(w.tx, content.Sync{Claims: &w.claims[i]}, 0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readable reports whether a read receipt can be due for a message.
@@ -196,6 +237,16 @@ func (e *engine) sealReceipts(ctx context.Context) (n int, err error) {
 					continue
 				}
 				k := peerKey{r.Address, address.Device(r.Device)}
+				if r.Device == 0 {
+					if _, err := tx.Delete(tableOwed, row.Key); err != nil {
+						return err
+					}
+					if err := w.tellRead(r.ids()); err != nil {
+						return err
+					}
+					n++
+					continue
+				}
 				send, gone, err := w.mayAcknowledge(k)
 				if err != nil {
 					return err
@@ -319,6 +370,7 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 	if c.State == content.Read {
 		status = StatusRead
 	}
+	var mine []content.ID
 	for _, id := range c.IDs {
 		r, order, ok, err := getMessage(w.tx, id[:])
 		if err != nil {
@@ -327,10 +379,16 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 		if !ok || !r.Outgoing || r.To != k.address || !r.claimed(k.device, status, w.e.now()) {
 			continue
 		}
+		if r.FromDevice == uint64(w.e.self.device) {
+			mine = append(mine, id)
+		}
 		r.order = order
 		if err := putMessage(w.tx, &r); err != nil {
 			return err
 		}
+	}
+	if len(mine) > 0 {
+		w.claims = append(w.claims, content.Claims{Peer: k.address, Device: k.device, State: c.State, IDs: mine})
 	}
 	return nil
 }

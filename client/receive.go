@@ -121,7 +121,7 @@ func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
 	for i := range in {
 		m := &in[i]
 		env, err := content.DecodeEnvelope(m.body)
-		if err != nil || env.To != e.self.device || env.From == e.self.address {
+		if err != nil || env.To != e.self.device || env.From == e.self.address && env.Device == e.self.device {
 			continue
 		}
 		m.env, m.known = env, true
@@ -176,6 +176,10 @@ type work struct {
 	handled []envelopeHash           // to remember
 	owed    map[peerKey][]content.ID // texts that were stored
 	expiry  []int64                  // ends of lifetimes
+	wanted  []string                 // people to look up after the commit
+	refresh bool                     // the own device list has changed
+	claims  []content.Claims         // receipts that one's other devices are to hear of
+	asks    map[address.Device]content.HistoryAsk
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -211,6 +215,9 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	if len(w.owed) > 0 {
 		wake(e.owedKick)
 	}
+	if len(w.wanted) > 0 || w.refresh {
+		wake(e.askKick)
+	}
 	return nil
 }
 
@@ -225,7 +232,7 @@ func (w *work) person(addr string) (*person, error) {
 	if p, ok := w.people[addr]; ok {
 		return p, nil
 	}
-	p, err := readPerson(w.tx, addr)
+	p, err := w.e.readPerson(w.tx, addr)
 	if err == nil {
 		w.people[addr] = p
 	}
@@ -248,6 +255,12 @@ func (w *work) finish() error {
 		return err
 	}
 	if err := w.oweAll(); err != nil {
+		return err
+	}
+	if err := w.passOn(); err != nil {
+		return err
+	}
+	if err := w.handOut(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {
@@ -345,6 +358,12 @@ func (w *work) one(m *incoming) error {
 
 // keep writes an opened message into its conversation.
 func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
+	if k.address == w.e.self.record.Address {
+		if c.Kind == content.KindSync {
+			return w.sync(m, k, c.Sync)
+		}
+		return nil
+	}
 	r := &messageRecord{
 		Conversation: k.address, From: k.address, FromDevice: uint64(k.device), To: w.e.self.record.Address,
 		SentAt: c.SentAt.UnixMilli(), ReceivedAt: w.e.now().UnixMilli(), Status: string(StatusReceived),
@@ -354,6 +373,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 		return nil
 	case content.KindReceipt:
 		return w.receipt(k, c.Receipt)
+	case content.KindSync:
+		w.e.log.Warn("a contact has sent what only one's own devices may")
+		return nil
 	case content.KindText:
 		r.Kind, r.Text, r.Subject = string(KindText), c.Text.Text, c.Text.Subject
 		if !c.Text.ReplyTo.IsZero() {
@@ -380,7 +402,7 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	// The ID is taken. The sender's own repetition under it, sealed anew, is
 	// shown once (R-CLT-04); beside somebody else's message it gets another.
 	old, _, ok, err := getMessage(w.tx, c.ID[:])
-	if err != nil || (ok && !old.Outgoing && old.From == k.address && old.FromDevice == uint64(k.device)) {
+	if err != nil || (ok && !old.Outgoing && old.From == k.address) { // whichever device repeats it (R-CLT-33)
 		return err
 	}
 	id := derivedID(c.ID, k.address, k.device)
@@ -476,6 +498,9 @@ func (w *work) hold(m *incoming, addr string) error {
 
 // openHeld opens what was held for a contact whose new identity was accepted.
 func (e *engine) openHeld(ctx context.Context, who string) error {
+	if !e.isChecked() {
+		return nil // openDeferred does it after the login
+	}
 	addr, err := e.resolve(ctx, who)
 	if err != nil {
 		return err

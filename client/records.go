@@ -110,6 +110,8 @@ type messageRecord struct {
 	AcceptedAt   int64         `cbor:"23,keyasint,omitempty"`
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
+	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
+	Past         bool          `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
 
 	order int64 // the row's order, not part of its value
 }
@@ -175,6 +177,8 @@ type outboxRecord struct {
 	Demand   int64        `cbor:"11,keyasint,omitempty"` // the server asked to wait until then
 	Quiet    bool         `cbor:"12,keyasint,omitempty"` // for own devices, and no message of its own
 	Own      *ownCopies   `cbor:"13,keyasint,omitempty"` // what one's other devices are told of it
+	Only     uint64       `cbor:"14,keyasint,omitempty"` // Quiet: the one device it is for
+	Alone    bool         `cbor:"15,keyasint,omitempty"` // one's other devices are not told
 
 	order int64
 }

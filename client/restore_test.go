@@ -97,7 +97,7 @@ func TestR_BAK_06_ARestoredDeviceIsANewOne(t *testing.T) {
 		t.Errorf("received %q", got)
 	}
 	send(t, c, bob, "four")
-	if got := take(t, b); strings.Join(got, ",") != "four" {
+	if got := take(t, b); strings.Join(got, ",") != "notice:account_recovered,four" {
 		t.Errorf("bob received %q", got)
 	}
 	seen, err := b.Contact(ctx(t), alice)

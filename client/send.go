@@ -15,6 +15,9 @@ import (
 // Send implements API (R-CLT-02): the message, the next session states and the
 // sealed envelopes are one transaction; only then does anything leave.
 func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Message, error) {
+	if err := e.refusal(); err != nil {
+		return Message{}, err
+	}
 	c, err := e.compose(text, o)
 	if err != nil {
 		return Message{}, err
@@ -30,7 +33,7 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 		return Message{}, err
 	}
 	if addr == e.self.address {
-		return e.noteToSelf(ctx, c)
+		return e.noteToSelf(ctx, c, o)
 	}
 	p, err := e.recipient(ctx, addr, o.Refresh)
 	if err != nil && !errors.Is(err, ErrUnreachable) {
@@ -39,7 +42,7 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	if p != nil && p.pending != nil {
 		return Message{}, ErrIdentityChanged
 	}
-	r, err := e.enqueue(ctx, addr, p, c)
+	r, err := e.enqueue(ctx, addr, p, c, c)
 	if err != nil {
 		return Message{}, err
 	}
@@ -106,14 +109,15 @@ func (e *engine) recipient(ctx context.Context, addr address.Address, refresh bo
 }
 
 // enqueue commits a message to its conversation and the outbox, sealed if
-// every device of the recipient already has a session.
-func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c content.Content) (*messageRecord, error) {
+// every device that is to have it already has a session. What travels is told,
+// which is the message itself but for notes to oneself.
+func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c, told content.Content) (*messageRecord, error) {
 	e.state.Lock()
 	defer e.state.Unlock()
 	now := e.now()
 	r := e.outgoing(c, addr.String())
 	o := &outboxRecord{
-		ID: c.ID[:], To: addr.String(), Content: c.Encode(), TTL: uint64(c.TTL / time.Second),
+		ID: c.ID[:], To: addr.String(), Content: told.Encode(), TTL: seconds(c.TTL),
 		Created: now.UnixMilli(),
 	}
 	before := e.lastOrder
@@ -122,8 +126,10 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 	var sealed map[peerKey]session.Pair
 	err := e.update(ctx, func(tx *vault.Tx) (err error) {
 		if p != nil {
-			if sealed, err = e.seal(tx, o, p); err != nil {
-				return err
+			if e.isChecked() { // else the outbox seals it (R-CLT-30)
+				if sealed, err = e.seal(tx, o, p); err != nil {
+					return err
+				}
 			}
 			if !p.record.Known {
 				p.record.Known = true
@@ -131,7 +137,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 					return err
 				}
 			}
-			for _, d := range p.list.Active() {
+			for _, d := range e.others(p) {
 				r.Devices = append(r.Devices, deviceState{Device: uint64(d.ID), Status: string(StatusSending)})
 			}
 			r.sealedFor(o, now)
@@ -168,47 +174,14 @@ func (e *engine) outgoing(c content.Content, to string) *messageRecord {
 	return r
 }
 
-// seal seals the content of o for every active device of p that it is not
-// sealed for yet. If a device has no session, o stays unsealed for all and the
-// outbox starts the sessions first. The caller holds state, writes o, and
-// remembers the pairs after the commit.
-func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]session.Pair, error) {
-	active := p.list.Active()
-	pairs := make(map[peerKey]session.Pair, len(active))
-	for _, d := range active {
-		k := peerKey{p.record.Address, d.ID}
-		pair, err := e.pair(tx, k)
-		if err != nil {
-			return nil, err
-		}
-		if pair.Active() == nil {
-			return nil, nil
-		}
-		pairs[k] = pair
-	}
-	var copies []sealedCopy
-	for _, d := range active {
-		if old, ok := o.copyFor(d.ID); ok {
-			copies = append(copies, old)
-			continue
-		}
-		k := peerKey{p.record.Address, d.ID}
-		next, c, err := e.sealOne(tx, k, pairs[k], o.Content)
-		if err != nil {
-			return nil, err
-		}
-		pairs[k] = next
-		copies = append(copies, c)
-	}
-	o.Sealed, o.List = copies, p.list.Version
-	return pairs, nil
-}
-
 // sealOne seals one copy and writes the next state.
 func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []byte) (session.Pair, sealedCopy, error) {
 	s, err := pair.Seal(padded, e.now())
 	if err != nil {
 		return pair, sealedCopy{}, err
+	}
+	if e.probe != nil {
+		e.probe.sealed(k, padded, s)
 	}
 	if err := storeChange(tx, k, s.Change); err != nil {
 		return pair, sealedCopy{}, err
@@ -223,15 +196,6 @@ func (e *engine) wrap(k peerKey, initial, message []byte) sealedCopy {
 	}
 	id := content.NewID()
 	return sealedCopy{Device: uint64(k.device), ID: id[:], Envelope: env.Encode()}
-}
-
-func (o *outboxRecord) copyFor(d address.Device) (sealedCopy, bool) {
-	for _, c := range o.Sealed {
-		if c.Device == uint64(d) {
-			return c, true
-		}
-	}
-	return sealedCopy{}, false
 }
 
 // control queues an envelope that no person sees, for one device.
@@ -258,16 +222,31 @@ func (w *work) farewell(k peerKey, message []byte) error {
 	return w.control(k, w.e.wrap(k, nil, message))
 }
 
-// noteToSelf keeps a message in one's own conversation. With one device there
-// is nobody to send it to.
-func (e *engine) noteToSelf(ctx context.Context, c content.Content) (Message, error) {
+// noteToSelf keeps a message in one's own conversation, and tells one's other
+// devices of it if there are any.
+func (e *engine) noteToSelf(ctx context.Context, c content.Content, o SendOptions) (Message, error) {
+	own, err := e.ownPerson(ctx)
+	if err != nil {
+		return Message{}, err
+	}
+	var r *messageRecord
+	if len(e.others(own)) > 0 {
+		told, err := content.NewSync(content.Sync{Sent: content.NewSent(own.record.Address, c, nil)}, c.SentAt)
+		if err != nil {
+			return Message{}, err
+		}
+		if r, err = e.enqueue(ctx, own.address, own, c, told); err != nil {
+			return Message{}, err
+		}
+		return e.await(ctx, *r, o)
+	}
 	e.state.Lock()
 	defer e.state.Unlock()
-	r := e.outgoing(c, e.self.record.Address)
+	r = e.outgoing(c, own.record.Address)
 	r.Status = string(StatusAccepted)
 	before := e.lastOrder
 	r.order = e.nextOrder()
-	err := e.update(ctx, func(tx *vault.Tx) error {
+	err = e.update(ctx, func(tx *vault.Tx) error {
 		if err := putLifetime(tx, r); err != nil {
 			return err
 		}
@@ -310,8 +289,11 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	e.push()
 	select {
 	case got := <-result:
-		if len(m.PerDevice) == 0 {
-			e.written(ctx, &m) // sealed late: now the devices are known
+		if got.devices != nil { // other devices, perhaps, than when it was written
+			m.PerDevice = make(map[string]Status, len(got.devices))
+			for _, d := range got.devices {
+				m.PerDevice[address.Device(d).String()] = StatusSending
+			}
 		}
 		if got.status != "" {
 			m.advance(got.status)
@@ -338,7 +320,10 @@ func (e *engine) written(ctx context.Context, m *Message) bool {
 // awaitStatus waits until an own message has come as far as q.Want or has
 // failed. It keeps the connection up while it waits (R-CLT-20).
 func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error) {
-	_, _ = e.connected(ctx) // the loop goes on trying
+	if _, err := e.connected(ctx); errors.Is(err, ErrRolledBack) { // else the loop goes on trying
+		m, _ := e.Message(ctx, q.ID)
+		return m, err
+	}
 	for {
 		news := e.watch()
 		m, err := e.Message(ctx, q.ID)
@@ -347,6 +332,8 @@ func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error)
 			return m, err
 		case m.Status == StatusFailed:
 			return m, failure(m.Cause)
+		case e.refusal() != nil:
+			return m, e.refusal()
 		case m.To == e.self.record.Address: // a note to oneself has nobody to answer
 			return m, nil
 		}
@@ -367,6 +354,8 @@ func failure(cause string) error {
 		return ErrUnreachable
 	case CauseIdentityChanged:
 		return ErrIdentityChanged
+	case CauseDeviceList:
+		return ErrDeviceList
 	case CauseUnknown:
 		return ErrUnknownRecipient
 	case CauseLifetime:

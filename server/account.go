@@ -44,9 +44,7 @@ func (c *conn) putDeviceList(body []byte) error {
 	if err := c.s.limits.listChange.take(c.dev.User, 1, c.s.now()); err != nil {
 		return err
 	}
-	var removed []Device
-	_, err := c.s.accounts.change(c.s.store, c.dev.User, func(a *account, ch *Change) (bool, error) {
-		removed = removed[:0]
+	changed, err := c.s.accounts.change(c.s.store, c.dev.User, func(a *account, ch *Change) (bool, error) {
 		if !a.isActive(c.dev.ID) {
 			return false, relay.Refuse(relay.Unauthorized)
 		}
@@ -71,7 +69,6 @@ func (c *conn) putDeviceList(body []byte) error {
 		for _, d := range a.list.Active() {
 			if now, _ := next.Device(d.ID); now.Status != devicelist.Active {
 				ch.Removed = append(ch.Removed, d.ID)
-				removed = append(removed, Device{User: c.dev.User, ID: d.ID})
 			}
 		}
 		a.rec.Entries = append(a.rec.Entries, req.Entry)
@@ -84,15 +81,30 @@ func (c *conn) putDeviceList(body []byte) error {
 	if err != nil {
 		return err
 	}
-	for _, dev := range removed {
-		if err := c.s.conf.Mailbox.RemoveDevice(c.s.store, dev); err != nil {
-			// The device is revoked all the same: it cannot log in, nobody is
-			// told to send to it, and what it left expires.
-			c.s.refuse("remove a device's mailbox", err)
-		}
-		if dev != c.dev {
-			c.s.conns.evict(dev)
+	return c.s.cutOff(changed, c.dev)
+}
+
+// cutOff ends what revoked devices still have here: their connections at once,
+// then their mailboxes (R-REL-32). It does so for all that the list names, so
+// that repeating a change of which half was done completes it. The device that
+// made the change is left its connection, for the answer.
+func (s *Server) cutOff(a *account, but Device) error {
+	var gone []Device
+	for _, d := range a.list.Devices {
+		if d.Status != devicelist.Active {
+			gone = append(gone, Device{User: a.user, ID: d.ID})
 		}
 	}
-	return nil
+	for _, dev := range gone {
+		if dev != but {
+			s.conns.evict(dev)
+		}
+	}
+	var failed error
+	for _, dev := range gone {
+		if err := s.conf.Mailbox.RemoveDevice(s.store, dev); err != nil {
+			failed = err
+		}
+	}
+	return failed
 }

@@ -161,11 +161,14 @@ func (c *conn) goAway(ctx context.Context) {
 
 // answer works on one request.
 func (c *conn) answer(op relay.Op, body []byte) ([]byte, *relay.Error) {
+	own, err := c.listed()
+	if err != nil {
+		return nil, c.s.refuse(opName(op), err)
+	}
 	var result []byte
-	var err error
 	switch op {
 	case relay.OpSend:
-		err = c.send(body)
+		err = c.send(own, body)
 	case relay.OpAck:
 		err = c.ack(body)
 	case relay.OpAccount:
@@ -187,6 +190,22 @@ func (c *conn) answer(op relay.Op, body []byte) ([]byte, *relay.Error) {
 		return nil, c.s.refuse(opName(op), err)
 	}
 	return result, nil
+}
+
+// listed returns the account of the connection's device. A device that was
+// revoked since it logged in gets nothing done any more, by whichever server of
+// the store it was revoked (R-REL-32).
+func (c *conn) listed() (*account, error) {
+	own, err := c.s.accounts.recent(c.s.store, c.dev.User)
+	if err != nil {
+		return nil, err
+	}
+	if !own.isActive(c.dev.ID) {
+		c.end()
+		c.link.Close(relay.CloseUnauthorized)
+		return nil, relay.Refuse(relay.Unauthorized)
+	}
+	return own, nil
 }
 
 func opName(op relay.Op) string {

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
+	"reflect"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func TestR_REL_09_LoginRefused(t *testing.T) {
 	} {
 		_, err := relayclient.Dial(t.Context(), w.target(), l)
 		var refused *relay.Error
-		if !errors.As(err, &refused) || *refused != *relay.Refuse(relay.Unauthorized) {
+		if !errors.As(err, &refused) || !reflect.DeepEqual(refused, relay.Refuse(relay.Unauthorized)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -96,8 +97,9 @@ func (c *rawConn) write(b []byte) {
 
 // signed returns a login of the person for this host and these nonces.
 func (p *person) signed(host string, server, client [relay.NonceSize]byte) relay.LoginRequest {
-	return relay.LoginRequest{User: p.addr.User(), Device: p.device, Nonce: client,
-		Signature: ed25519.Sign(p.sign, relay.LoginMessage(host, &server, &client, p.addr.User(), p.device))}
+	l := relay.LoginRequest{User: p.addr.User(), Device: p.device, Nonce: client}
+	l.Signature = ed25519.Sign(p.sign, relay.LoginMessage(host, &server, &l))
+	return l
 }
 
 func frame(id uint64, op relay.Op, m relay.Message) []byte {

@@ -83,9 +83,8 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		return nil, err
 	}
 	user := list.Address.User()
-	var removed []Device
-	_, err = s.accounts.change(s.store, user, func(a *account, ch *Change) (bool, error) {
-		removed, conflict = removed[:0], nil
+	changed, err := s.accounts.change(s.store, user, func(a *account, ch *Change) (bool, error) {
+		conflict = nil
 		if !a.list.Account.Equal(list.Account) {
 			return false, relay.Refuse(relay.Unauthorized)
 		}
@@ -102,7 +101,7 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		}
 		if err != nil {
 			if refused, _ := refusal(err); refused.Code == relay.Conflict {
-				conflict = &relay.RecoverConflict{Version: a.list.Version, Entries: a.after(list.Version)}
+				conflict = &relay.RecoverConflict{Version: a.list.Version, Entries: a.after(a.parted(list))}
 				return false, refused
 			}
 			return false, err
@@ -120,7 +119,6 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		for _, d := range a.list.Active() {
 			if now, _ := next.Device(d.ID); now.Status != devicelist.Active {
 				ch.Removed = append(ch.Removed, d.ID)
-				removed = append(removed, Device{User: user, ID: d.ID})
 			}
 		}
 		a.rec.Entries = append(a.rec.Entries, req.Entry)
@@ -139,13 +137,18 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		return conflict, err
 	}
 	s.log.Info("device added by the account key")
-	for _, dev := range removed {
-		if err := s.conf.Mailbox.RemoveDevice(s.store, dev); err != nil {
-			s.refuse("remove a device's mailbox", err)
-		}
-		s.conns.evict(dev)
+	return nil, s.cutOff(changed, Device{})
+}
+
+// parted is the version from which the requester lacks entries: that of its
+// entry or, when its entry follows another one than the list has before it,
+// the first (R-RCV-05).
+func (a *account) parted(l devicelist.List) uint64 {
+	before := l.Version - 1 // at least 1
+	if before <= uint64(len(a.rec.Entries)) && devicelist.Hash(a.rec.Entries[before-1]) != l.Prev {
+		return 1
 	}
-	return nil, nil
+	return l.Version
 }
 
 // after returns a page of the entries from a version on.

@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/relay"
@@ -12,9 +13,10 @@ import (
 // hashes.
 const labelMessageID = "pawl/1 relay message id"
 
-// send stores envelopes for one recipient's devices, all or none, and returns
-// when they are durable (R-REL-14, R-REL-15).
-func (c *conn) send(body []byte) error {
+// send stores envelopes for one recipient's devices and for the sender's own
+// other ones, all or none, and returns when they are durable (R-REL-14,
+// R-REL-15, R-REL-30). own is the sender's account.
+func (c *conn) send(own *account, body []byte) error {
 	req, err := relay.DecodeSend(body)
 	if err != nil {
 		return err
@@ -30,51 +32,119 @@ func (c *conn) send(body []byte) error {
 	if err := c.s.limits.sendPair.take([2]string{c.dev.User, req.To}, 1, now); err != nil {
 		return err
 	}
-	a, err := c.s.accounts.recent(c.s.store, req.To)
+	if req.Own != nil && req.To == c.dev.User {
+		return relay.ErrMalformed // the own devices are the recipient's
+	}
+	to, err := c.s.accounts.recent(c.s.store, req.To)
 	if err != nil {
 		return err
 	}
-	if !c.fits(a, &req) {
-		return &relay.Error{Code: relay.Stale, Version: a.list.Version}
-	}
-	envelopes := make([]Envelope, len(req.Messages))
-	for i := range req.Messages {
-		m := &req.Messages[i]
-		dev := Device{User: req.To, ID: m.Device}
-		if err := c.s.limits.sendBytes.take(dev, len(m.Body), now); err != nil {
+	if c.stale(own, to, &req) != nil {
+		// What was at hand may be older than the store, and nobody is told of that.
+		if err := c.reread(&req); err != nil {
 			return err
 		}
-		envelopes[i] = Envelope{Device: dev, ID: storedID(c.dev, m.ID), At: now, Body: m.Body}
-		if req.TTL > 0 {
-			envelopes[i].Expires = now.Add(time.Duration(req.TTL) * time.Second)
+	}
+	n := len(req.Messages)
+	if req.Own != nil {
+		n += len(req.Own.Messages)
+	}
+	envelopes := make([]Envelope, 0, n)
+	if envelopes, err = c.address(envelopes, req.To, req.Messages, req.TTL, now); err != nil {
+		return err
+	}
+	if req.Own != nil {
+		if envelopes, err = c.address(envelopes, c.dev.User, req.Own.Messages, req.TTL, now); err != nil {
+			return err
 		}
 	}
 	_, err = c.s.conf.Mailbox.Append(c.s.store, envelopes)
+	if errors.Is(err, ErrRemoved) { // since it was looked up
+		if err := c.reread(&req); err != nil {
+			return err
+		}
+	}
 	return err
 }
 
-// fits reports whether the sender's picture of the recipient's devices is
-// right. With a list version it must be that version and name every active
-// device, except the sender's own; without, the devices need only be active.
-func (c *conn) fits(a *account, req *relay.SendRequest) bool {
-	for i := range req.Messages {
-		if !a.isActive(req.Messages[i].Device) {
+// address appends the envelopes of messages for a user's devices.
+func (c *conn) address(envelopes []Envelope, user string, messages []relay.Outgoing, ttl int64, now time.Time) ([]Envelope, error) {
+	for i := range messages {
+		m := &messages[i]
+		dev := Device{User: user, ID: m.Device}
+		if err := c.s.limits.sendBytes.take(dev, len(m.Body), now); err != nil {
+			return nil, err
+		}
+		e := Envelope{Device: dev, ID: storedID(c.dev, m.ID), At: now, Body: m.Body}
+		if ttl > 0 {
+			e.Expires = now.Add(time.Duration(ttl) * time.Second)
+		}
+		envelopes = append(envelopes, e)
+	}
+	return envelopes, nil
+}
+
+// names reports whether the messages are for the devices that they must be
+// for. With a list version it must be the present one and they name every
+// active device, except the sender's own; without, the devices need only be
+// active.
+func (c *conn) names(a *account, version uint64, messages []relay.Outgoing) bool {
+	for i := range messages {
+		if !a.isActive(messages[i].Device) {
 			return false
 		}
 	}
-	if req.ListVersion == 0 {
+	if version == 0 {
 		return true
 	}
 	want := len(a.active)
 	if a.user == c.dev.User {
-		for i := range req.Messages {
-			if req.Messages[i].Device == c.dev.ID {
+		for i := range messages {
+			if messages[i].Device == c.dev.ID {
 				return false
 			}
 		}
 		want--
 	}
-	return req.ListVersion == a.list.Version && len(req.Messages) == want
+	return version == a.list.Version && len(messages) == want
+}
+
+// stale returns the refusal of a send that does not fit, the recipient's list
+// first, nil if it fits.
+func (c *conn) stale(own, to *account, req *relay.SendRequest) error {
+	switch {
+	case !c.names(to, req.ListVersion, req.Messages):
+		return to.difference(req.ListVersion, false)
+	case req.Own != nil && !c.names(own, req.Own.ListVersion, req.Own.Messages):
+		return own.difference(req.Own.ListVersion, true)
+	}
+	return nil
+}
+
+// reread is stale on what the store holds now.
+func (c *conn) reread(req *relay.SendRequest) error {
+	to, err := c.s.accounts.fresh(c.s.store, req.To)
+	if err != nil {
+		return err
+	}
+	own, err := c.s.accounts.fresh(c.s.store, c.dev.User)
+	if err != nil {
+		return err
+	}
+	if !own.isActive(c.dev.ID) {
+		return relay.Refuse(relay.Unauthorized)
+	}
+	return c.stale(own, to, req)
+}
+
+// difference is the refusal for a sender whose picture of a list is of that
+// version, zero for none: with the entries that it lacks (R-REL-31).
+func (a *account) difference(version uint64, own bool) *relay.Error {
+	refused := &relay.Error{Code: relay.Stale, Version: a.list.Version, Own: own}
+	if version > 0 && version < a.list.Version {
+		refused.Entries = a.after(version + 1)
+	}
+	return refused
 }
 
 // storedID derives the id of a message from its sender's, so that nobody can

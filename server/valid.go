@@ -62,18 +62,22 @@ func (c Change) Valid() error {
 }
 
 // ValidEnvelopes reports whether a store may take the envelopes in one Append:
-// one user's devices, at most MaxEnvelopes, each within its limits.
+// at most MaxEnvelopes for devices of at most two users, each within its limits.
 func ValidEnvelopes(envelopes []Envelope) error {
 	if len(envelopes) > MaxEnvelopes {
 		return fmt.Errorf("%w: more than %d envelopes at once", ErrTooLarge, MaxEnvelopes)
 	}
+	second := ""
 	for i := range envelopes {
 		e := &envelopes[i]
+		if second == "" && e.Device.User != envelopes[0].Device.User {
+			second = e.Device.User
+		}
 		switch {
 		case e.Device.User == "" || e.Device.ID == 0 || e.ID == MessageID{}:
 			return fmt.Errorf("%w: an envelope without a device or an id", ErrInvalid)
-		case e.Device.User != envelopes[0].Device.User:
-			return fmt.Errorf("%w: envelopes for several users at once", ErrInvalid)
+		case e.Device.User != envelopes[0].Device.User && e.Device.User != second:
+			return fmt.Errorf("%w: envelopes for more than two users at once", ErrInvalid)
 		case len(e.Body) > MaxBody:
 			return fmt.Errorf("%w: a body of more than %d bytes", ErrTooLarge, MaxBody)
 		}

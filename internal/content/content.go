@@ -28,6 +28,8 @@ const (
 	// message of a session is a message type of the ratchet's.
 	KindFarewell Kind = 3
 	KindReceipt  Kind = 4 // what became of messages at a device; never shown
+	KindSync     Kind = 5 // between the devices of one account; never shown
+	KindRepair   Kind = 6 // messages that could not be opened; never shown
 )
 
 // Refusals.
@@ -81,6 +83,8 @@ type Content struct {
 	Text   Text          // KindText only
 	// Receipt is set for KindReceipt only.
 	Receipt Receipt
+	Sync    Sync   // KindSync only
+	Repair  Repair // KindRepair only
 	Body    []byte // the encoded body, whatever the kind
 }
 
@@ -164,11 +168,19 @@ func Decode(padded []byte) (Content, error) {
 	if err != nil {
 		return Content{}, err
 	}
+	return decode(b)
+}
+
+// decode reads an encoding without its padding.
+func decode(b []byte) (c Content, err error) {
 	var w wire
-	if err := codec.Unmarshal(b, MaxContent, &w); errors.Is(err, codec.ErrTooLong) {
+	if err := codec.Unmarshal(b, MaxSync, &w); errors.Is(err, codec.ErrTooLong) {
 		return Content{}, ErrTooLong
 	} else if err != nil {
 		return Content{}, ErrMalformed
+	}
+	if Kind(w.Kind) != KindSync && len(b) > MaxContent {
+		return Content{}, ErrTooLong
 	}
 	if w.Kind == 0 || len(w.ID) != len(ID{}) || ID(w.ID).IsZero() {
 		return Content{}, ErrMalformed
@@ -176,7 +188,7 @@ func Decode(padded []byte) (Content, error) {
 	if w.SentAt > maxSentAt || w.TTL > uint64(MaxTTL/time.Second) { // R-CNT-07
 		return Content{}, ErrMalformed
 	}
-	c := Content{
+	c = Content{
 		Kind: Kind(w.Kind), ID: ID(w.ID), SentAt: time.UnixMilli(int64(w.SentAt)).UTC(),
 		TTL: time.Duration(w.TTL) * time.Second, Body: w.Body,
 	}
@@ -188,6 +200,14 @@ func Decode(padded []byte) (Content, error) {
 		}
 	case KindReceipt:
 		if c.Receipt, err = decodeReceipt(w.Body); err != nil {
+			return Content{}, err
+		}
+	case KindSync:
+		if c.Sync, err = decodeSync(w.Body); err != nil {
+			return Content{}, err
+		}
+	case KindRepair:
+		if c.Repair, err = decodeRepair(w.Body); err != nil {
 			return Content{}, err
 		}
 	case KindHeartbeat, KindFarewell: // R-CNT-08

@@ -54,16 +54,38 @@ func decodeReceipt(body []byte) (Receipt, error) {
 		return Receipt{}, ErrMalformed
 	}
 	r := Receipt{State: ReceiptState(b.State)}
-	if r.State != Delivered && r.State != Read || len(b.IDs) == 0 || len(b.IDs) > MaxReceipt {
+	if r.State != Delivered && r.State != Read {
 		return Receipt{}, ErrMalformed
 	}
-	var last ID // no id is zero
-	for _, id := range b.IDs {
-		if len(id) != len(last) || bytes.Compare(id, last[:]) <= 0 {
-			return Receipt{}, ErrMalformed
-		}
-		last = ID(id)
-		r.IDs = append(r.IDs, last)
+	var err error
+	if r.IDs, err = decodeIDs(b.IDs); err != nil {
+		return Receipt{}, err
 	}
 	return r, nil
+}
+
+// encodeIDs gives the order that decodeIDs demands.
+func encodeIDs(ids []ID) (out [][]byte) {
+	ids = slices.Clone(ids)
+	slices.SortFunc(ids, func(a, b ID) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range slices.Compact(ids) {
+		out = append(out, bytes.Clone(id[:]))
+	}
+	return out
+}
+
+// decodeIDs reads 1 to MaxReceipt ids, ascending and none twice. None is zero.
+func decodeIDs(list [][]byte) (ids []ID, err error) {
+	if len(list) == 0 || len(list) > MaxReceipt {
+		return nil, ErrMalformed
+	}
+	var last ID
+	for _, id := range list {
+		if len(id) != len(last) || bytes.Compare(id, last[:]) <= 0 {
+			return nil, ErrMalformed
+		}
+		last = ID(id)
+		ids = append(ids, last)
+	}
+	return ids, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,12 @@ func vectors(t *testing.T) []vector {
 		if c.Kind == content.KindReceipt {
 			v.Body = &encoded{CDDL: "content-receipt", Encoded: hex.EncodeToString(c.Body)}
 		}
+		if c.Kind == content.KindSync && !reflect.DeepEqual(c.Sync, content.Sync{}) {
+			v.Body = &encoded{CDDL: "content-sync", Encoded: hex.EncodeToString(c.Body)}
+		}
+		if c.Kind == content.KindRepair {
+			v.Body = &encoded{CDDL: "content-repair", Encoded: hex.EncodeToString(c.Body)}
+		}
 		out = append(out, v)
 	}
 	receipt := func(s content.ReceiptState, ids ...content.ID) content.Content {
@@ -82,6 +89,22 @@ func vectors(t *testing.T) []vector {
 	positive("unknown-kind", unknown)
 	positive("receipt-delivered", receipt(content.Delivered, content.ID{1}))
 	positive("receipt-read", receipt(content.Read, content.ID{9}, content.ID{15: 1}, content.ID{1}))
+	for name, s := range syncs(t) {
+		positive("sync-"+strings.ReplaceAll(name, " ", "-"), newSync(t, s))
+	}
+	later := control(content.KindSync)
+	later.Body = body(map[int]any{8: map[int]any{1: "what a later version says"}})
+	positive("sync-later-key", later)
+	repair := func(name string, r content.Repair) {
+		c, err := content.NewRepair(r, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ID = id
+		positive(name, c)
+	}
+	repair("repair-ask", content.Repair{Count: 3, Since: now})
+	repair("repair-done", content.Repair{Done: true, Count: 3})
 
 	negative := func(name, reason string, object []byte, refuses bool) {
 		out = append(out, vector{Name: name, Kind: "negative", Reason: reason, Padded: hex.EncodeToString(padTo(object, 0)),
@@ -109,6 +132,33 @@ func vectors(t *testing.T) []vector {
 	negative("receipt-descending", "ErrMalformed: ids out of order", with(receiptBody(2, two, one)), false)
 	negative("receipt-zero-id", "ErrMalformed: an id that names nothing", with(receiptBody(2, make([]byte, 16))), false)
 	negative("receipt-empty-body", "ErrMalformed: a receipt has a body", with(func(o *object) { o.Kind, o.Body = 4, []byte{} }), false)
+	refusedBody := func(kind int, name, reason string, b []byte, refuses bool) {
+		negative(name, reason, with(func(o *object) { o.Kind, o.Body = kind, b }), false)
+		out[len(out)-1].Body = &encoded{CDDL: map[int]string{5: "content-sync", 6: "content-repair"}[kind], Encoded: hex.EncodeToString(b), Refuses: refuses}
+	}
+	sync := func(name, reason string, refuses bool, m map[int]any) {
+		refusedBody(5, "sync-"+name, "ErrMalformed: "+reason, body(m), refuses)
+	}
+	empty, hello := map[int]any{}, unpadded(text(t, 0, content.Text{Text: "hello"}).Encode())
+	sync("of-nothing", "no key", true, empty)
+	sync("of-two", "two keys", true, map[int]any{5: map[int]any{1: 0, 2: 1}, 7: empty})
+	sync("refresh-not-empty", "a key that is not known", true, map[int]any{7: map[int]any{1: 1}})
+	sync("sent-to-upper-case", "address is not canonical", false, map[int]any{1: map[int]any{1: "Bob@example.org", 2: hello, 3: []int{1}}})
+	sync("sent-to-device-zero", "no device", true, map[int]any{1: map[int]any{1: bob, 2: hello, 3: []int{0}}})
+	sync("sent-to-device-twice", "a device twice", false, map[int]any{1: map[int]any{1: bob, 2: hello, 3: []int{3, 3}}})
+	sync("sent-to-nine-devices", "too many devices", true, map[int]any{1: map[int]any{1: bob, 2: hello, 3: []int{1, 2, 3, 4, 5, 6, 7, 8, 9}}})
+	sync("read-nothing", "no ids", true, map[int]any{2: map[int]any{1: [][]byte{}}})
+	sync("read-descending", "ids out of order", false, map[int]any{2: map[int]any{1: [][]byte{two, one}}})
+	sync("contact-short-key", "key of 31 bytes", true, map[int]any{3: map[int]any{1: bob, 2: make([]byte, 31), 3: "", 4: false, 5: true, 6: false, 7: 1}})
+	sync("contact-long-alias", "alias of 65 bytes", true, map[int]any{3: map[int]any{1: bob, 2: make([]byte, 32), 3: strings.Repeat("x", 65), 4: false, 5: true, 6: false, 7: 1}})
+	sync("claims-state-3", "no such state", true, map[int]any{4: map[int]any{1: bob, 2: 1, 3: 3, 4: [][]byte{one}}})
+	sync("ask-for-nothing", "limit of zero", true, map[int]any{5: map[int]any{1: 0, 2: 0}})
+	sync("page-in-place", "the next position is not above the first", false, map[int]any{6: map[int]any{1: 5, 2: 5, 3: 9, 4: [][]byte{{1}}}})
+	sync("page-empty-entry", "an entry of no bytes", true, map[int]any{6: map[int]any{1: 5, 2: 6, 3: 9, 4: [][]byte{{}}}})
+	sync("page-refused-with-entries", "a refusal holds nothing", false, map[int]any{6: map[int]any{1: 5, 2: 0, 3: 0, 4: [][]byte{{1}}, 5: true}})
+	refusedBody(6, "repair-of-nothing", "ErrMalformed: nothing was lost", body(map[int]any{1: 1, 2: 0}), false)
+	refusedBody(6, "repair-what-3", "ErrMalformed: neither asks nor is done", body(map[int]any{1: 3, 2: 1}), true)
+	refusedBody(6, "repair-since-zero", "ErrMalformed: a second form of not known", body(map[int]any{1: 2, 2: 1, 3: 0}), true)
 	negative("trailing-bytes", "ErrMalformed: bytes after the object", append(codec.Marshal(good), 0x01), true)
 	for name, b := range map[string][]byte{
 		"padding-too-long": padTo(codec.Marshal(good), 16), "padding-missing": codec.Marshal(good), "padding-without-mark": make([]byte, 256),
@@ -144,7 +194,7 @@ func sortVectors(v []vector) {
 	}
 }
 
-// R-CNT-01, R-CNT-02, R-CNT-03, R-CNT-04, R-CNT-05, R-CNT-09
+// R-CNT-01, R-CNT-02, R-CNT-03, R-CNT-04, R-CNT-05, R-CNT-09, R-CNT-10 to R-CNT-15
 func TestVectors(t *testing.T) {
 	got, err := json.MarshalIndent(map[string]any{"area": "content", "vectors": vectors(t)}, "", " ")
 	if err != nil {

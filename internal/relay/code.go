@@ -26,8 +26,9 @@ const (
 	Unavailable   Code = 9  // the server cannot do it now: wait RetryAfter
 	Closed        Code = 10 // registration is closed
 	InviteInvalid Code = 11 // the invite is unknown, expired or used up
-	Stale         Code = 12 // the sender's picture of the recipient's devices is old
+	Stale         Code = 12 // the sender's picture of a device list is old
 	Internal      Code = 13 // a defect or an answer that nobody understands
+	RolledBack    Code = 14 // the epoch of the login is not the present one
 )
 
 var codeNames = [...]string{
@@ -45,6 +46,7 @@ var codeNames = [...]string{
 	InviteInvalid: "the invite is not valid",
 	Stale:         "the device list is out of date",
 	Internal:      "internal error of the server",
+	RolledBack:    "the state is not the one that the server saw last",
 }
 
 // Error returns the code in words.
@@ -60,6 +62,8 @@ type Error struct {
 	Code       Code
 	RetryAfter time.Duration // zero when the server does not say
 	Version    uint64        // Stale and Conflict: the present version, zero when unknown
+	Own        bool          // Stale: the sender's own device list
+	Entries    [][]byte      // Stale: the entries that the sender lacks, a page at most
 }
 
 func (e *Error) Error() string { return "relay: " + e.Code.Error() }
@@ -72,16 +76,26 @@ func Refuse(c Code) *Error { return &Error{Code: c} }
 
 // refusal is the body of a response whose code is not OK.
 type refusal struct {
-	RetryAfter uint64 `cbor:"1,keyasint,omitempty"` // milliseconds
-	Version    uint64 `cbor:"2,keyasint,omitempty"`
+	RetryAfter uint64   `cbor:"1,keyasint,omitempty"` // milliseconds
+	Version    uint64   `cbor:"2,keyasint,omitempty"`
+	Own        bool     `cbor:"3,keyasint,omitempty"`
+	Entries    [][]byte `cbor:"4,keyasint,omitempty"`
 }
+
+// maxRefusal bounds the body of a refusal, maxStale that of one with entries:
+// a page of them and their heads.
+const (
+	maxRefusal = 64
+	maxStale   = MaxPage + MaxEntry + 16<<10
+)
 
 // Body encodes what the code does not say.
 func (e *Error) Body() []byte {
-	if e.RetryAfter <= 0 && e.Version == 0 {
+	r := refusal{RetryAfter: uint64(max(e.RetryAfter, 0).Milliseconds()), Version: e.Version, Own: e.Own, Entries: e.Entries}
+	if r.RetryAfter == 0 && r.Version == 0 && !r.Own && len(r.Entries) == 0 {
 		return nil
 	}
-	return codec.Marshal(refusal{RetryAfter: uint64(max(e.RetryAfter, 0).Milliseconds()), Version: e.Version})
+	return codec.Marshal(r)
 }
 
 // maxRetry bounds what a server may ask a client to wait.
@@ -95,9 +109,21 @@ func ParseError(code uint64, body []byte) *Error {
 	if e.Code == OK || e.Code >= Code(len(codeNames)) {
 		e.Code = Internal
 	}
+	limit := maxRefusal
+	if e.Code == Stale {
+		limit = maxStale
+	}
 	var r refusal
-	if len(body) == 0 || codec.Unmarshal(body, 64, &r) != nil {
+	if len(body) == 0 || codec.Unmarshal(body, limit, &r) != nil {
 		return e
+	}
+	if e.Code == Stale {
+		for _, entry := range r.Entries {
+			if !between(entry, MaxEntry) {
+				return e
+			}
+		}
+		e.Own, e.Entries = r.Own, r.Entries
 	}
 	e.RetryAfter = time.Duration(min(r.RetryAfter, uint64(maxRetry.Milliseconds()))) * time.Millisecond
 	e.Version = r.Version
@@ -112,7 +138,7 @@ func (c Code) HTTPStatus() int {
 		return 200
 	case BadRequest:
 		return 400
-	case Unauthorized, Closed, InviteInvalid:
+	case Unauthorized, Closed, InviteInvalid, RolledBack:
 		return 403
 	case NotFound:
 		return 404

@@ -6,11 +6,12 @@ import "time"
 const (
 	// MaxEnvelope is the longest envelope in bytes.
 	MaxEnvelope = 96 << 10
-	// MaxDevices is how many devices one send may name.
+	// MaxDevices is how many devices of one account a send may name.
 	MaxDevices = 8
 	// MaxPacket is the longest WebSocket message in bytes, and so the longest
-	// frame: eight envelopes and their heads fit.
-	MaxPacket = 1 << 20
+	// frame: the envelopes of a send for eight devices of the recipient and
+	// eight of one's own fit.
+	MaxPacket = 2 << 20
 	// MaxGreeting is the longest WebSocket message before the login is done.
 	MaxGreeting = 4 << 10
 	// MaxRegister is the longest body of a registration.

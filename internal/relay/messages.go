@@ -71,12 +71,15 @@ type Hello struct {
 
 func (h *Hello) check() error { return nil }
 
-// LoginRequest proves possession of the device's signing key.
+// LoginRequest proves possession of the device's signing key and of its
+// epoch: From is the one it has, To the one it is going to have (R-REL-30).
 type LoginRequest struct {
 	User      string          `cbor:"1,keyasint"`
 	Device    address.Device  `cbor:"2,keyasint"`
 	Nonce     [NonceSize]byte `cbor:"3,keyasint"`
 	Signature []byte          `cbor:"4,keyasint"` // over LoginMessage
+	From      Epoch           `cbor:"5,keyasint"`
+	To        Epoch           `cbor:"6,keyasint"`
 }
 
 func (l *LoginRequest) check() error {
@@ -164,8 +167,8 @@ type Outgoing struct {
 	Body   []byte // 1 to MaxEnvelope bytes
 }
 
-// SendRequest hands the server envelopes for one recipient's devices, all or
-// none of which are stored (R-REL-14).
+// SendRequest hands the server envelopes for one recipient's devices and for
+// the sender's own other ones, all or none of which are stored (R-REL-14).
 //
 // With a ListVersion the devices must be exactly the active ones of that
 // version, less the sender's own when the recipient is itself. Without one
@@ -176,32 +179,57 @@ type SendRequest struct {
 	ListVersion uint64     `cbor:"2,keyasint,omitempty"` // sender's picture of the recipient's device list
 	TTL         int64      `cbor:"3,keyasint,omitempty"` // seconds to keep it; zero is MaxTTL
 	Messages    []Outgoing `cbor:"4,keyasint"`
+	Own         *OwnCopies `cbor:"5,keyasint,omitempty"`
+}
+
+// OwnCopies are the envelopes of a send for the sender's own devices: exactly
+// the active ones of that version of its own list, less the sending device. A
+// device that is alone names the version and nobody (R-REL-30).
+type OwnCopies struct {
+	ListVersion uint64     `cbor:"1,keyasint"`
+	Messages    []Outgoing `cbor:"2,keyasint"`
 }
 
 func (s *SendRequest) check() error {
 	if !validUser(s.To) || s.TTL < 0 || s.TTL > int64(MaxTTL/time.Second) ||
-		len(s.Messages) == 0 || len(s.Messages) > MaxDevices {
+		len(s.Messages) == 0 || !distinct(s.Messages) {
 		return ErrMalformed
 	}
-	for i := range s.Messages {
-		m := &s.Messages[i]
+	if s.Own != nil && (s.Own.ListVersion == 0 || !distinct(s.Own.Messages)) {
+		return ErrMalformed
+	}
+	return nil
+}
+
+// distinct reports whether the messages are something for at most MaxDevices
+// devices, one for each.
+func distinct(messages []Outgoing) bool {
+	if len(messages) > MaxDevices {
+		return false
+	}
+	for i := range messages {
+		m := &messages[i]
 		if m.Device == 0 || len(m.Body) == 0 {
-			return ErrMalformed
+			return false
 		}
 		for j := range i {
-			if s.Messages[j].Device == m.Device {
-				return ErrMalformed
+			if messages[j].Device == m.Device {
+				return false
 			}
 		}
 	}
-	return nil
+	return true
 }
 
 // TooLarge reports whether an envelope is over MaxEnvelope. It is apart from
 // Decode because it has a code of its own.
 func (s *SendRequest) TooLarge() bool {
-	for i := range s.Messages {
-		if len(s.Messages[i].Body) > MaxEnvelope {
+	return tooLarge(s.Messages) || s.Own != nil && tooLarge(s.Own.Messages)
+}
+
+func tooLarge(messages []Outgoing) bool {
+	for i := range messages {
+		if len(messages[i].Body) > MaxEnvelope {
 			return true
 		}
 	}
@@ -215,8 +243,16 @@ type SendResult struct {
 	Stale    *StaleList
 }
 
-// StaleList says which version of the device list the server holds.
-type StaleList struct{ Version uint64 }
+// StaleList says which device list the sender's picture was old of, which
+// version the server holds, and what the sender lacks (R-REL-31). Nothing of it
+// is verified. With two stale lists the recipient's is told first.
+type StaleList struct {
+	Version uint64 // zero when the server does not say
+	Own     bool   // the sender's own list, not the recipient's
+	// Entries are those that follow the version named in the request, a page at
+	// most: when the last is not Version, read the rest with Account.
+	Entries [][]byte
+}
 
 // AckRequest acknowledges deliveries; they are not delivered again.
 type AckRequest struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -102,6 +103,12 @@ func TestR_REL_07_MessagesRefused(t *testing.T) {
 		&SendRequest{To: "bob", Messages: []Outgoing{{Device: 7}}},
 		&SendRequest{To: "bob", Messages: []Outgoing{{Body: []byte{1}}}},
 		&SendRequest{To: "bob", Messages: nine},
+		&SendRequest{To: "bob", Messages: []Outgoing{}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{one}}},
+		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: nine}},
+		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{Messages: []Outgoing{one}}},
+		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{one, one}}},
+		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{{Device: 7, Body: []byte{}}}}},
+		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{{Body: []byte{1}}}}},
 		&AckRequest{},
 		&AckRequest{Seqs: make([]uint64, MaxAcks+1)},
 		&Deliver{},
@@ -123,6 +130,27 @@ func TestR_REL_07_MessagesRefused(t *testing.T) {
 	large := SendRequest{To: "bob", Messages: []Outgoing{{Device: 7, Body: long(MaxEnvelope + 1)}}}
 	if got, err := DecodeSend(large.Encode()); err != nil || !got.TooLarge() {
 		t.Errorf("an envelope over the limit: %v", err)
+	}
+	large = SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: large.Messages}}
+	if got, err := DecodeSend(large.Encode()); err != nil || !got.TooLarge() {
+		t.Errorf("an own copy over the limit: %v", err)
+	}
+}
+
+// R-REL-30: the largest envelopes for every device of both accounts fit one
+// frame.
+func TestR_REL_30_FitsAPacket(t *testing.T) {
+	full := SendRequest{To: string(bytes.Repeat([]byte("u"), MaxUser)), ListVersion: 1<<64 - 1, TTL: int64(MaxTTL / time.Second)}
+	for i := range MaxDevices {
+		full.Messages = append(full.Messages, Outgoing{Device: 1<<64 - 1 - address.Device(i), Body: make([]byte, MaxEnvelope)})
+	}
+	full.Own = &OwnCopies{ListVersion: 1<<64 - 1, Messages: full.Messages}
+	b := full.Encode()
+	if FrameSize(len(b)) > MaxPacket {
+		t.Fatalf("a frame of %d bytes", FrameSize(len(b)))
+	}
+	if got, err := DecodeSend(b); err != nil || got.TooLarge() {
+		t.Errorf("the largest send: %v", err)
 	}
 }
 
@@ -150,18 +178,45 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// R-REL-26: a refusal survives the way, and whatever a server makes of one is
-// still a refusal.
+// FuzzParseError: whatever a refusal's body is, what comes of it is bounded and
+// encodes to something that parses to the same.
+func FuzzParseError(f *testing.F) {
+	f.Add(uint64(Stale), (&Error{Version: 3, Own: true, Entries: [][]byte{{1}, {2}}}).Body())
+	f.Add(uint64(RateLimited), (&Error{RetryAfter: time.Second}).Body())
+	f.Add(uint64(Stale), []byte{0xa1, 4, 0x9a, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, code uint64, b []byte) {
+		e := ParseError(code, b)
+		if e.Code == OK || e.RetryAfter < 0 || e.RetryAfter > maxRetry || len(e.Entries) > MaxChain {
+			t.Fatalf("%+v", e)
+		}
+		if again := ParseError(uint64(e.Code), e.Body()); !reflect.DeepEqual(again, e) {
+			t.Fatalf("%+v becomes %+v", e, again)
+		}
+	})
+}
+
+// R-REL-26, R-REL-31: a refusal survives the way, and whatever a server makes of
+// one is still a refusal.
 func TestR_REL_26_Refusals(t *testing.T) {
 	for _, e := range []*Error{
 		{Code: RateLimited, RetryAfter: 1500 * time.Millisecond},
 		{Code: Stale, Version: 9},
+		{Code: Stale, Version: 9, Own: true},
+		{Code: Stale, Version: 9, Entries: [][]byte{{1}, make([]byte, MaxEntry)}},
 		{Code: NotFound},
 	} {
 		got := ParseError(uint64(e.Code), e.Body())
-		if *got != *e || !errors.Is(got, e.Code) || errors.Is(got, OK) {
+		if !reflect.DeepEqual(got, e) || !errors.Is(got, e.Code) || errors.Is(got, OK) {
 			t.Errorf("%v becomes %+v", e, got)
 		}
+	}
+	page := make([][]byte, 1+MaxPage/MaxEntry)
+	for i := range page {
+		page[i] = make([]byte, MaxEntry)
+	}
+	many := make([][]byte, MaxChain+1)
+	for i := range many {
+		many[i] = []byte{1}
 	}
 	for _, c := range []struct {
 		code uint64
@@ -172,8 +227,17 @@ func TestR_REL_26_Refusals(t *testing.T) {
 		{99, nil, Error{Code: Internal}},
 		{uint64(RateLimited), []byte("garbage"), Error{Code: RateLimited}},
 		{uint64(RateLimited), codec.Marshal(refusal{RetryAfter: 1 << 62}), Error{Code: RateLimited, RetryAfter: maxRetry}},
+		{uint64(Stale), []byte("garbage"), Error{Code: Stale}},
+		{uint64(Stale), codec.Marshal(refusal{Version: 3, Entries: page}), Error{Code: Stale, Version: 3, Entries: page}},
+		{uint64(Stale), codec.Marshal(refusal{Version: 3, Entries: append(page, page...)}), Error{Code: Stale}},
+		{uint64(Stale), codec.Marshal(refusal{Version: 3, Entries: many}), Error{Code: Stale}},
+		{uint64(Stale), codec.Marshal(refusal{Version: 3, Entries: [][]byte{{}}}), Error{Code: Stale}},
+		{uint64(Stale), codec.Marshal(refusal{Version: 3, Entries: [][]byte{make([]byte, MaxEntry+1)}}), Error{Code: Stale}},
+		// Only a stale send is told of lists.
+		{uint64(Conflict), codec.Marshal(refusal{Version: 3, Own: true, Entries: [][]byte{{1}}}), Error{Code: Conflict, Version: 3}},
+		{uint64(Conflict), codec.Marshal(refusal{Version: 3, Entries: page}), Error{Code: Conflict}},
 	} {
-		if got := ParseError(c.code, c.body); *got != c.want {
+		if got := ParseError(c.code, c.body); !reflect.DeepEqual(*got, c.want) {
 			t.Errorf("ParseError(%d) = %+v, want %+v", c.code, *got, c.want)
 		}
 	}

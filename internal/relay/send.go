@@ -12,12 +12,13 @@ import (
 
 // Encode returns the body of the request.
 func (s *SendRequest) Encode() []byte {
-	n := 64 + len(s.To)
-	for i := range s.Messages {
-		n += 40 + len(s.Messages[i].Body)
+	n := 64 + len(s.To) + sizeOf(s.Messages)
+	fields := byte(2)
+	if s.Own != nil {
+		n += 24 + sizeOf(s.Own.Messages)
+		fields++
 	}
 	b := make([]byte, 0, n)
-	fields := byte(2)
 	if s.ListVersion != 0 {
 		fields++
 	}
@@ -36,9 +37,28 @@ func (s *SendRequest) Encode() []byte {
 		}
 		b = appendUint(append(b, 3), major, v)
 	}
-	b = appendUint(append(b, 4), majorArray, uint64(len(s.Messages)))
-	for i := range s.Messages {
-		m := &s.Messages[i]
+	b = appendMessages(append(b, 4), s.Messages)
+	if s.Own != nil {
+		b = append(b, 5, majorMap|2, 1)
+		b = appendUint(b, majorUint, s.Own.ListVersion)
+		b = appendMessages(append(b, 2), s.Own.Messages)
+	}
+	return b
+}
+
+// sizeOf returns what an encoding of the messages takes, or a little more.
+func sizeOf(messages []Outgoing) int {
+	n := 3
+	for i := range messages {
+		n += 40 + len(messages[i].Body)
+	}
+	return n
+}
+
+func appendMessages(b []byte, messages []Outgoing) []byte {
+	b = appendUint(b, majorArray, uint64(len(messages)))
+	for i := range messages {
+		m := &messages[i]
 		b = append(b, arrayOf3)
 		b = appendUint(b, majorUint, uint64(m.Device))
 		b = append(appendUint(b, majorBytes, uint64(len(m.ID))), m.ID[:]...)
@@ -53,8 +73,8 @@ func DecodeSend(body []byte) (SendRequest, error) {
 	var s SendRequest
 	c := cutter{b: body}
 	fields := c.head(majorMap)
-	for key := uint64(1); key <= 4; key++ {
-		if key == 2 || key == 3 { // optional
+	for key := uint64(1); key <= 5; key++ {
+		if key == 2 || key == 3 || key == 5 { // optional
 			if len(c.b) == 0 || c.b[0] != byte(key) {
 				continue
 			}
@@ -74,14 +94,9 @@ func DecodeSend(body []byte) (SendRequest, error) {
 			s.TTL = int64(ttl)
 			c.bad = c.bad || ttl == 0 || s.TTL < 0
 		case 4:
-			n := c.head(majorArray)
-			if c.bad || n > MaxDevices {
-				return s, ErrMalformed
-			}
-			s.Messages = make([]Outgoing, n)
-			for i := range s.Messages {
-				c.message(&s.Messages[i])
-			}
+			s.Messages = c.messages()
+		case 5:
+			s.Own = c.own()
 		}
 	}
 	if c.bad || fields != 0 || len(c.b) != 0 || !utf8.ValidString(s.To) {
@@ -116,6 +131,28 @@ func (c *cutter) string(major byte) []byte {
 	s := c.b[:n:n]
 	c.b = c.b[n:]
 	return s
+}
+
+func (c *cutter) messages() []Outgoing {
+	n := c.head(majorArray)
+	if c.bad || n > MaxDevices {
+		c.b, c.bad = nil, true
+		return nil
+	}
+	messages := make([]Outgoing, n)
+	for i := range messages {
+		c.message(&messages[i])
+	}
+	return messages
+}
+
+func (c *cutter) own() *OwnCopies {
+	var o OwnCopies
+	c.bad = c.head(majorMap) != 2 || c.head(majorUint) != 1 || c.bad
+	o.ListVersion = c.head(majorUint)
+	c.bad = c.head(majorUint) != 2 || c.bad
+	o.Messages = c.messages()
+	return &o
 }
 
 func (c *cutter) message(m *Outgoing) {

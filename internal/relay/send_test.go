@@ -16,6 +16,8 @@ func sends() []SendRequest {
 		{To: "bøb", ListVersion: 7, Messages: []Outgoing{one, two}},
 		{To: "bob", TTL: 60, Messages: []Outgoing{two}},
 		{To: "bob", ListVersion: 1 << 40, TTL: 2592000, Messages: []Outgoing{one, two}},
+		{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 3, Messages: []Outgoing{two, one}}},
+		{To: "bob", ListVersion: 2, TTL: 60, Messages: []Outgoing{two}, Own: &OwnCopies{ListVersion: 1 << 33, Messages: []Outgoing{}}},
 	}
 }
 
@@ -27,6 +29,14 @@ func FuzzSendRequest(f *testing.F) {
 	}
 	f.Add([]byte{0xa2, 0x01, 0x60, 0x04, 0x80})
 	f.Add([]byte{0xa2, 0x01, 0x63, 'b', 'o', 'b', 0x04, 0x81, 0x83, 0x18, 0x01, 0x41, 0x01, 0x41, 0x01})
+	// Own copies: null, version zero, a field more, a field less, keys reversed.
+	for _, own := range [][]byte{
+		{0xf6}, {0xa2, 1, 0, 2, 0x80}, {0xa3, 1, 1, 2, 0x80, 3, 0}, {0xa1, 1, 1}, {0xa2, 2, 0x80, 1, 1}, {0xa2, 1, 1, 2, 0xf6},
+	} {
+		b := []byte{0xa3, 0x01, 0x63, 'b', 'o', 'b', 0x04, 0x81, 0x83, 0x01, 0x50}
+		b = append(append(b, make([]byte, 16)...), 0x41, 0x01, 0x05)
+		f.Add(append(b, own...))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var want SendRequest
 		wantErr := Decode(b, &want)

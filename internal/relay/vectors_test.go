@@ -37,12 +37,16 @@ func TestVectors(t *testing.T) {
 	copy(clientNonce[:], bytes.Repeat([]byte{2}, NonceSize))
 	seed := bytes.Repeat([]byte{3}, ed25519.SeedSize)
 	device := ed25519.NewKeyFromSeed(seed)
-	message := LoginMessage("example.org", &serverNonce, &clientNonce, "alice", 7)
-	login := LoginRequest{User: "alice", Device: 7, Nonce: clientNonce, Signature: ed25519.Sign(device, message)}
-	elsewhere := LoginMessage("example.com", &serverNonce, &clientNonce, "alice", 7)
+	login := LoginRequest{User: "alice", Device: 7, Nonce: clientNonce, From: Epoch{4}, To: Epoch{5}}
+	message := LoginMessage("example.org", &serverNonce, &login)
+	login.Signature = ed25519.Sign(device, message)
+	elsewhere := LoginMessage("example.com", &serverNonce, &login)
 	if ed25519.Verify(device.Public().(ed25519.PublicKey), elsewhere, login.Signature) {
 		t.Error("a login verifies for another server")
 	}
+	copies := SendRequest{To: "bob", ListVersion: 2, Messages: []Outgoing{{Device: 7, Body: []byte{1}}, {Device: 9, Body: []byte{2}}},
+		Own: &OwnCopies{ListVersion: 4, Messages: []Outgoing{{Device: 5, Body: []byte{3}}}}}
+	alone := SendRequest{To: "bob", ListVersion: 2, Messages: copies.Messages[:1], Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{}}}
 	hx := hex.EncodeToString
 	public := hx(device.Public().(ed25519.PublicKey))
 	body := codec.Marshal(&login)
@@ -60,6 +64,11 @@ func TestVectors(t *testing.T) {
 			"frame": object("relay-frame", AppendFrame(nil, Frame{ID: 301, Kind: uint64(Stale), Body: (&Error{Version: 2}).Body()})),
 			"body":  object("relay-refusal", (&Error{Version: 2}).Body()),
 		}),
+		vectorfile.Positive("an answer that says one's own list is stale", vectorfile.Fields{
+			"body": object("relay-refusal", (&Error{Version: 3, Own: true, Entries: [][]byte{{1}, {2}}}).Body()),
+		}),
+		vectorfile.Positive("a send with own copies", vectorfile.Fields{"object": object("relay-send", copies.Encode())}),
+		vectorfile.Positive("a send of a device that is alone", vectorfile.Fields{"object": object("relay-send", alone.Encode())}),
 		vectorfile.Positive("a packet of a ping and a pong", vectorfile.Fields{
 			"packet": hx(AppendFrame(AppendFrame(nil, Frame{Kind: uint64(OpPing)}), Frame{Kind: uint64(OpPong)})),
 		}),
@@ -99,6 +108,9 @@ func TestVectors(t *testing.T) {
 	long := good
 	long.TTL = int64(MaxTTL/time.Second) + 1
 	none := SendRequest{To: "bob", Messages: []Outgoing{}}
+	noVersion, ownTwice := good, good
+	noVersion.Own = &OwnCopies{Messages: good.Messages}
+	ownTwice.Own = &OwnCopies{ListVersion: 1, Messages: twice.Messages}
 	unsorted := append([]byte{0xa2, 0x04}, good.Encode()[1+1+4+1:]...)
 	unsorted = append(unsorted, 0x01, 0x63, 'b', 'o', 'b')
 	for _, c := range []struct {
@@ -109,6 +121,8 @@ func TestVectors(t *testing.T) {
 		{"a send to one device twice", twice.Encode(), false},
 		{"a send that lives too long", long.Encode(), true},
 		{"a send of nothing", none.Encode(), true},
+		{"a send with own copies of no version", noVersion.Encode(), true},
+		{"a send with two copies for one own device", ownTwice.Encode(), false},
 		{"a send with its keys out of order", unsorted, true},
 		{"a send with a byte more", append(good.Encode(), 0), true},
 	} {

@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -336,6 +337,71 @@ func TestR_REL_27_WrongAnswers(t *testing.T) {
 	}
 	if c.Err() != nil {
 		t.Errorf("the connection ended: %v", c.Err())
+	}
+}
+
+// R-REL-27, R-REL-31: what a server says of stale lists is bounded, and what
+// cannot be true of the request is no answer.
+func TestR_REL_27_LyingStale(t *testing.T) {
+	entry := []byte{1}
+	page := make([][]byte, 1+relay.MaxPage/relay.MaxEntry)
+	many := make([][]byte, relay.MaxChain)
+	for i := range page {
+		page[i] = make([]byte, relay.MaxEntry)
+	}
+	for i := range many {
+		many[i] = entry
+	}
+	request := func(version, own uint64) relay.SendRequest {
+		messages := []relay.Outgoing{{Device: 1, Body: []byte{1}}}
+		r := relay.SendRequest{To: "bob", ListVersion: version, Messages: messages}
+		if own > 0 {
+			r.Own = &relay.OwnCopies{ListVersion: own, Messages: messages}
+		}
+		return r
+	}
+	stale := func(e relay.Error) []byte { return e.Body() }
+	for name, c := range map[string]struct {
+		request relay.SendRequest
+		body    []byte
+		want    *relay.StaleList // nil for ErrProtocol
+	}{
+		"nothing":                {request(3, 0), nil, &relay.StaleList{}},
+		"garbage":                {request(3, 0), []byte("garbage"), &relay.StaleList{}},
+		"a body of a megabyte":   {request(3, 0), make([]byte, 1<<20), &relay.StaleList{}},
+		"too many entries":       {request(3, 0), stale(relay.Error{Version: 5000, Entries: append(many, entry)}), &relay.StaleList{}},
+		"more than a page":       {request(3, 0), stale(relay.Error{Version: 5000, Entries: append(page, page...)}), &relay.StaleList{}},
+		"an empty entry":         {request(3, 0), stale(relay.Error{Version: 4, Entries: [][]byte{{}}}), &relay.StaleList{}},
+		"an older version":       {request(3, 0), stale(relay.Error{Version: 2}), &relay.StaleList{Version: 2}},
+		"the same version":       {request(3, 0), stale(relay.Error{Version: 3}), &relay.StaleList{Version: 3}},
+		"a page":                 {request(3, 0), stale(relay.Error{Version: 99, Entries: page}), &relay.StaleList{Version: 99, Entries: page}},
+		"the own list":           {request(3, 1), stale(relay.Error{Version: 2, Own: true, Entries: [][]byte{entry}}), &relay.StaleList{Version: 2, Own: true, Entries: [][]byte{entry}}},
+		"no own list was sent":   {request(3, 0), stale(relay.Error{Version: 4, Own: true}), nil},
+		"entries of no version":  {request(3, 0), stale(relay.Error{Entries: [][]byte{entry}}), nil},
+		"entries of the past":    {request(3, 0), stale(relay.Error{Version: 2, Entries: [][]byte{entry}}), nil},
+		"an entry too many":      {request(3, 0), stale(relay.Error{Version: 4, Entries: [][]byte{entry, entry}}), nil},
+		"entries, not asked for": {request(0, 0), stale(relay.Error{Version: 4, Entries: [][]byte{entry}}), nil},
+		"own entries too many":   {request(3, 3), stale(relay.Error{Version: 4, Own: true, Entries: [][]byte{entry, entry}}), nil},
+	} {
+		l := newLiar(t, welcome(func(ctx context.Context, ws *websocket.Conn) {
+			put(ctx, ws, relay.Frame{ID: take(ctx, ws).ID, Kind: uint64(relay.Stale), Body: c.body})
+		}).serve)
+		conn, err := relayclient.Dial(t.Context(), l.target, l.login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := conn.Send(t.Context(), c.request)
+		if c.want == nil {
+			if !errors.Is(err, relayclient.ErrProtocol) {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err != nil || result.Accepted != nil || !reflect.DeepEqual(result.Stale, c.want) {
+			t.Errorf("%s: %+v, %v", name, result.Stale, err)
+		}
+		if conn.Err() != nil {
+			t.Errorf("%s: the connection ended: %v", name, conn.Err())
+		}
+		conn.Close()
 	}
 }
 

@@ -64,7 +64,8 @@ func (c *Conn) TakeBundle(ctx context.Context, user string, device address.Devic
 // Send hands envelopes over and returns when the server has stored them all.
 // After any error but a *relay.Error the outcome is unknown; sending again with
 // the same ids stores nothing twice. Result.Stale set means that nothing was
-// stored because the request does not fit the recipient's device list.
+// stored because the request does not fit the recipient's device list or one's
+// own; what it says is the server's word.
 func (c *Conn) Send(ctx context.Context, r relay.SendRequest) (relay.SendResult, error) {
 	err := c.call(ctx, relay.OpSend, r.Encode(), nil)
 	var refused *relay.Error
@@ -76,9 +77,25 @@ func (c *Conn) Send(ctx context.Context, r relay.SendRequest) (relay.SendResult,
 		}
 		return result, nil
 	case errors.As(err, &refused) && refused.Code == relay.Stale:
-		return relay.SendResult{Stale: &relay.StaleList{Version: refused.Version}}, nil
+		return stale(&r, refused)
 	}
 	return relay.SendResult{}, err
+}
+
+// stale takes what a server says of a stale list, if it can be true of the
+// request (R-REL-27, R-REL-31).
+func stale(r *relay.SendRequest, e *relay.Error) (relay.SendResult, error) {
+	named := r.ListVersion
+	if e.Own {
+		if r.Own == nil {
+			return relay.SendResult{}, ErrProtocol
+		}
+		named = r.Own.ListVersion
+	}
+	if n := uint64(len(e.Entries)); n > 0 && (named == 0 || e.Version <= named || n > e.Version-named) {
+		return relay.SendResult{}, ErrProtocol
+	}
+	return relay.SendResult{Stale: &relay.StaleList{Version: e.Version, Own: e.Own, Entries: e.Entries}}, nil
 }
 
 // Ack acknowledges deliveries; the server then forgets them.

@@ -285,6 +285,9 @@ func (s *Store) RemoveDevice(ctx context.Context, dev server.Device) error {
 		if err != nil {
 			return err
 		}
+		if b.removed {
+			return nil // repeated
+		}
 		if _, err := w.remove.exec(b.num); err != nil {
 			return err
 		}

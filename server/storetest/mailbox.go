@@ -117,6 +117,35 @@ var mailboxHistories = []history{
 		h.appendAll(envelope(free, 1))
 		h.wantIDs(free, 1)
 	}},
+	{"all devices of two users or none", func(h *harness) { // R-STO-10
+		bob, alice, gone, full := device("bob", 1), device("alice", 1), device("alice", 2), device("alice", 3)
+		r := h.appendAll(envelope(bob, 1), envelope(alice, 1), envelope(bob, 2))
+		if r[0].Duplicate || r[1].Duplicate || r[2].Seq <= r[0].Seq {
+			h.Fatalf("%+v", r)
+		}
+		h.reopen()
+		h.wantIDs(bob, 1, 2)
+		h.wantIDs(alice, 1)
+		// A repetition finds each part where it is.
+		again := h.appendAll(envelope(bob, 1), envelope(alice, 1))
+		if !again[0].Duplicate || !again[1].Duplicate || again[0].Seq != r[0].Seq || again[1].Seq != r[1].Seq {
+			h.Fatalf("repeated: %+v, first %+v", again, r)
+		}
+		// The second user's part is refused, and with it the first's.
+		h.fill(full, server.MailboxMessages)
+		h.ok(h.RemoveDevice(h.ctx, gone))
+		for dev, want := range map[server.Device]error{full: server.ErrFull, gone: server.ErrRemoved} {
+			_, err := h.Append(h.ctx, []server.Envelope{envelope(bob, 5001), envelope(alice, 5001), envelope(dev, 5001)})
+			h.is(err, want)
+			_, err = h.Append(h.ctx, []server.Envelope{envelope(dev, 5001), envelope(bob, 5001), envelope(alice, 5001)})
+			h.is(err, want)
+		}
+		h.wantIDs(bob, 1, 2)
+		h.wantIDs(alice, 1)
+		_, err := h.Append(h.ctx, []server.Envelope{envelope(bob, 3), envelope(alice, 3), envelope(device("carol", 1), 3)})
+		h.is(err, server.ErrInvalid)
+		h.wantIDs(bob, 1, 2)
+	}},
 	{"a mailbox has room for so many messages", func(h *harness) { // R-STO-11
 		dev := device("alice", 1)
 		h.fill(dev, server.MailboxMessages-1)
@@ -276,7 +305,7 @@ var mailboxHistories = []history{
 		refuse(server.ErrInvalid, envelope(device("", 1), 1))
 		refuse(server.ErrInvalid, envelope(device("alice", 0), 1))
 		refuse(server.ErrInvalid, envelope(dev, 0))
-		refuse(server.ErrInvalid, envelope(device("bob", 1), 1))
+		refuse(server.ErrInvalid, envelope(device("bob", 1), 1), envelope(device("carol", 1), 1))
 		refuse(server.ErrTooLarge, server.Envelope{Device: dev, ID: messageID(1), At: t0, Body: make([]byte, server.MaxBody+1)})
 		refuse(server.ErrTooLarge, make([]server.Envelope, server.MaxEnvelopes)...)
 		h.wantIDs(dev)

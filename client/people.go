@@ -1,0 +1,53 @@
+package client
+
+import (
+	"crypto/sha256"
+	"sync"
+
+	"github.com/pawl-chat/pawl/internal/vault"
+)
+
+// people keeps decoded contacts at hand: verifying a device list costs more
+// than everything else that a message needs of its contact. A row is found by
+// the hash of what is stored, so that what is at hand is never older than the
+// store.
+type people struct {
+	mu sync.Mutex
+	by map[[32]byte]*person
+}
+
+// maxDecoded bounds what is kept; beyond it the table starts afresh.
+const maxDecoded = 1024
+
+func (c *people) decode(row []byte) (*person, error) {
+	key := sha256.Sum256(row)
+	c.mu.Lock()
+	p := c.by[key]
+	c.mu.Unlock()
+	if p == nil {
+		r, err := decodeRecord[contactRecord](row)
+		if err != nil {
+			return nil, err
+		}
+		if p, err = r.live(); err != nil {
+			return nil, err
+		}
+		c.mu.Lock()
+		if c.by == nil || len(c.by) >= maxDecoded {
+			c.by = map[[32]byte]*person{}
+		}
+		c.by[key] = p
+		c.mu.Unlock()
+	}
+	own := *p // callers change the record of theirs
+	return &own, nil
+}
+
+// readPerson returns a pinned contact, or nil.
+func (e *engine) readPerson(tx *vault.Tx, addr string) (*person, error) {
+	row, ok, err := tx.Get(tableContact, []byte(addr))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return e.people.decode(row)
+}
