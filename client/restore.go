@@ -51,14 +51,21 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
 		return nil, s, fmt.Errorf("reading the backup again: %w", err)
 	}
+	api, err := rebuild(ctx, cfg, id, identity, from, req)
+	return api, s, err
+}
+
+// rebuild makes the home: of an identity and, unless from is nil, of the
+// records that belong to it. id names both, so that a repetition is known.
+func rebuild(ctx context.Context, cfg Config, id []byte, identity *backup.Identity, from io.Reader, req RestoreRequest) (API, error) {
 	role, err := owner.Acquire(ctx, cfg.Home, owner.WithSecret(cfg.Unlock.secret()))
 	if err != nil {
-		return nil, s, ownerError(err)
+		return nil, ownerError(err)
 	}
 	own, ok := role.(*owner.Owner)
 	if !ok {
 		role.Close()
-		return nil, s, ErrAlreadyHere
+		return nil, ErrAlreadyHere
 	}
 	v, err := vault.Create(cfg.Home, cfg.Unlock.vault(), tables())
 	made := err == nil
@@ -67,7 +74,7 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 	}
 	if err != nil {
 		own.Close()
-		return nil, s, storeError(err)
+		return nil, storeError(err)
 	}
 	r := &restore{ctx: ctx, cfg: cfg, req: req, vault: v, id: id, identity: identity}
 	if err := r.do(from); err != nil {
@@ -79,13 +86,13 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 			v.Close()
 		}
 		own.Close()
-		return nil, s, err
+		return nil, err
 	}
 	c := &Client{cfg: cfg}
 	if err := c.own(own, v); err != nil {
-		return nil, s, err
+		return nil, err
 	}
-	return c, s, nil
+	return c, nil
 }
 
 // restore is one restore under way.
@@ -110,8 +117,10 @@ func (r *restore) do(from io.Reader) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	if err := r.fill(from); err != nil {
-		return err
+	if from != nil {
+		if err := r.fill(from); err != nil {
+			return err
+		}
 	}
 	in := entrant{cfg: r.cfg, self: r.self, list: r.list, revoke: r.revokes, told: r.told}
 	chain, err := in.join(r.ctx)
@@ -146,6 +155,7 @@ func (r *restore) begin() (err error) {
 	switch {
 	case err == nil && !r.self.record.Registered && bytes.Equal(begun, r.id):
 		r.told = true
+		r.self.record.Chain = r.identity.Chain // of words: it may have grown
 		return nil
 	case err == nil:
 		return ErrAlreadyHere

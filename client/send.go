@@ -180,6 +180,9 @@ func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []by
 	if err != nil {
 		return pair, sealedCopy{}, err
 	}
+	if e.probe != nil {
+		e.probe.sealed(k, padded, s)
+	}
 	if err := storeChange(tx, k, s.Change); err != nil {
 		return pair, sealedCopy{}, err
 	}
@@ -286,8 +289,11 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	e.push()
 	select {
 	case got := <-result:
-		if len(m.PerDevice) == 0 {
-			e.written(ctx, &m) // sealed late: now the devices are known
+		if got.devices != nil { // other devices, perhaps, than when it was written
+			m.PerDevice = make(map[string]Status, len(got.devices))
+			for _, d := range got.devices {
+				m.PerDevice[address.Device(d).String()] = StatusSending
+			}
 		}
 		if got.status != "" {
 			m.advance(got.status)
