@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"

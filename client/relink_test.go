@@ -43,9 +43,9 @@ func newRelinkWorld(t *testing.T) *relinkWorld {
 	w.bob, _ = w.join("bob")
 	t.Cleanup(func() { w.bob.Close() })
 	say(t, alice, "bob", "one")
-	listen(t, w.bob)
+	hear(t, w.bob)
 	say(t, w.bob, "alice", "two")
-	listen(t, alice)
+	hear(t, alice)
 	if err := alice.Confirm(t.Context(), "bob"); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func newRelinkWorld(t *testing.T) *relinkWorld {
 	say(t, later, "bob", "three")
 	w.before = later.Account()
 	later.Close()
-	listen(t, w.bob)
+	hear(t, w.bob)
 	return w
 }
 
@@ -82,8 +82,8 @@ func say(t *testing.T, c API, to, text string) {
 	}
 }
 
-// listen takes everything that waits.
-func listen(t *testing.T, c API) (got []string) {
+// hear takes everything that waits.
+func hear(t *testing.T, c API) (got []string) {
 	t.Helper()
 	if err := c.Sync(t.Context()); err != nil {
 		t.Fatal(err)
@@ -203,11 +203,11 @@ func TestR_CLT_33_Relink(t *testing.T) {
 	if m, err := next.Message(t.Context(), waiting.ID); err != nil || m.Status != StatusAccepted {
 		t.Errorf("what waited: %+v, %v", m, err)
 	}
-	if got := listen(t, w.bob); !slices.Equal(got, []string{"four"}) {
+	if got := hear(t, w.bob); !slices.Equal(got, []string{"four"}) {
 		t.Errorf("bob received %q", got)
 	}
 	say(t, w.bob, "alice", "five")
-	if got := listen(t, next); !slices.Equal(got, []string{"five"}) {
+	if got := hear(t, next); !slices.Equal(got, []string{"five"}) {
 		t.Errorf("alice received %q", got)
 	}
 	ds, err := next.Devices(t.Context())
@@ -236,7 +236,7 @@ func TestR_CLT_33_TheCopyIsOut(t *testing.T) {
 	if err := c.Sync(t.Context()); !errors.Is(err, ErrRevoked) {
 		t.Errorf("the copy: %v", err)
 	}
-	if got := listen(t, next); !slices.Equal(got, []string{"for the new device"}) {
+	if got := hear(t, next); !slices.Equal(got, []string{"for the new device"}) {
 		t.Errorf("alice received %q", got)
 	}
 }
@@ -316,7 +316,7 @@ func TestR_CLT_33_WhatWaits(t *testing.T) {
 	if err := next.Sync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := listen(t, w.bob); !slices.Equal(got, []string{"sealed under an old key"}) {
+	if got := hear(t, w.bob); !slices.Equal(got, []string{"sealed under an old key"}) {
 		t.Errorf("bob received %q", got)
 	}
 }
@@ -357,7 +357,7 @@ func TestR_CLT_34_RevokedMeanwhile(t *testing.T) {
 		t.Error("the home is a device that was revoked")
 	}
 	say(t, next, "bob", "back")
-	if got := listen(t, w.bob); !slices.Equal(got, []string{"back"}) {
+	if got := hear(t, w.bob); !slices.Equal(got, []string{"back"}) {
 		t.Errorf("bob received %q", got)
 	}
 }
@@ -387,7 +387,7 @@ func TestR_CLT_33_NotSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	first.Close()
-	if got := listen(t, w.bob); !slices.Equal(got, []string{"written offline"}) {
+	if got := hear(t, w.bob); !slices.Equal(got, []string{"written offline"}) {
 		t.Fatalf("bob received %q", got)
 	}
 	second, err := Relink(t.Context(), snapshot, LinkRequest{})
@@ -399,7 +399,7 @@ func TestR_CLT_33_NotSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	say(t, second, "bob", "and on")
-	if got := listen(t, w.bob); !slices.Equal(got, []string{"and on"}) {
+	if got := hear(t, w.bob); !slices.Equal(got, []string{"and on"}) {
 		t.Errorf("bob received %q", got)
 	}
 }
@@ -469,11 +469,11 @@ func TestR_CLT_34_CutShort(t *testing.T) {
 				t.Error("a new device is still pending")
 			}
 			say(t, next, "bob", "back")
-			if got := listen(t, w.bob); !slices.Equal(got, []string{"back"}) {
+			if got := hear(t, w.bob); !slices.Equal(got, []string{"back"}) {
 				t.Errorf("bob received %q", got)
 			}
 			say(t, w.bob, "alice", "welcome")
-			if got := listen(t, next); !slices.Equal(got, []string{"welcome"}) {
+			if got := hear(t, next); !slices.Equal(got, []string{"welcome"}) {
 				t.Errorf("alice received %q", got)
 			}
 			ds, err := next.Devices(t.Context())
