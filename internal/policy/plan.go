@@ -8,7 +8,7 @@ func Layers() [][]string {
 		{"./internal/kem"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
-		{"./prekeys", "./groups", "./internal/content", "./internal/relay"},
+		{"./prekeys", "./groups", "./internal/content", "./internal/relay", "./internal/linking"},
 		{"./internal/session", "./internal/relay/link"},
 		{"./internal/relayclient", "./server"},
 		{"./server/memstore", "./server/sqlitestore", "./server/storetest"},
@@ -39,13 +39,13 @@ func Core() []string {
 	return []string{
 		"./x3dh", "./ratchet", "./prekeys", "./groups",
 		"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/simd", "./internal/address",
-		"./internal/devicelist", "./internal/content", "./internal/session",
+		"./internal/devicelist", "./internal/linking", "./internal/content", "./internal/session",
 	}
 }
 
 // readers can open, or are made to hold, what a message says.
 func readers() []string {
-	return []string{"./ratchet", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./client", "./cli"}
+	return []string{"./ratchet", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./client", "./cli"}
 }
 
 // Bans is the import policy.
@@ -121,7 +121,7 @@ func Requirements() map[string]string {
 		"github.com/rogpeppe/go-internal": "testscript: tests of the command line as scripts; tests only",
 		"github.com/spf13/cobra":          "commands, flags, completion",
 		"github.com/spf13/pflag":          "the flags of cobra, to find the one that was meant",
-		"golang.org/x/crypto":             "Argon2id and XChaCha20-Poly1305 at rest, ACME",
+		"golang.org/x/crypto":             "Argon2id and ChaCha20-Poly1305, at rest and for linking devices; ACME",
 		"golang.org/x/sys":                "file locks, peer credentials of the local socket, fsync of directories",
 		"golang.org/x/term":               "passphrase prompts",
 		"golang.org/x/text":               "PRECIS profiles for names",
