@@ -326,6 +326,7 @@ var (
 	ErrTooManyDevices   = errors.New("the account has as many devices as it may")
 	ErrLinkInvalid      = errors.New("that is not a link of a waiting device")
 	ErrLinkExpired      = errors.New("the link has expired")
+	ErrWords            = errors.New("those are not recovery words")
 	ErrDeviceList       = errors.New("the server shows a device list that contradicts the one held here")
 )
 
@@ -377,6 +378,10 @@ type API interface {
 	// history. A client that is attached to a running owner needs the store's
 	// own secret in its Config.
 	Backup(ctx context.Context, to io.Writer, o BackupOptions) (BackupSummary, error)
+	// RecoveryWords returns the account key as words to write on paper, and what
+	// else it takes to take the account back. It asks for the store's own secret
+	// as Backup does; on a device without the account key: ErrNoAccountKey.
+	RecoveryWords(ctx context.Context) (RecoveryWords, error)
 	// Resend makes a new message of an own text that was sent or has failed:
 	// the same text, subject, reply and lifetime under a new ID. Of o it takes
 	// the rest; a TTL in it replaces the old one.

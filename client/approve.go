@@ -240,11 +240,6 @@ func (e *engine) settleAdmitted(ctx context.Context, own *person) error {
 			if !listed && e.now().Sub(time.UnixMilli(a.At)) < admittedFor {
 				continue
 			}
-			if d.Status == devicelist.Active {
-				if err := e.introduceTo(tx, id); err != nil {
-					return err
-				}
-			}
 			if d.Status == devicelist.Active && a.History {
 				if err := offerHistory(tx, id); err != nil {
 					return err

@@ -26,6 +26,17 @@ func offerHistory(tx *vault.Tx, to address.Device) error {
 	return tx.Put(tableMeta, offerKey(to), nil, 0, encodeRecord(offerRecord{Device: uint64(to)}))
 }
 
+// offeredTo reports whether a device may fetch the history: it was offered, or
+// will be as soon as it is settled that the device has joined.
+func offeredTo(tx *vault.Tx, device address.Device) (bool, error) {
+	_, ok, err := tx.Get(tableMeta, offerKey(device))
+	if err != nil || ok {
+		return ok, err
+	}
+	a, _, err := getRecord[admitted](tx, tableMeta, admittedKey(device))
+	return a.History, err
+}
+
 // historyAsked notes that another device of this account asks for a page. It
 // is answered when the batch is done, once: of several questions the last
 // counts.
@@ -40,7 +51,7 @@ func (w *work) historyAsked(k peerKey, ask *content.HistoryAsk) {
 // nothing of the history to one that it was not offered to (R-CLT-43).
 func (w *work) handOut() error {
 	for device, ask := range w.asks {
-		_, offered, err := w.tx.Get(tableMeta, offerKey(device))
+		offered, err := offeredTo(w.tx, device)
 		if err != nil {
 			return err
 		}
