@@ -28,6 +28,8 @@ type Config struct {
 	Now func() time.Time
 	// Dial opens the transport below TLS to a server; nil is plain TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	probe *probe // a simulation's; nil in every real client
 }
 
 // Unlock is what opens the sealed store: a passphrase (Argon2id) or a key file
@@ -136,6 +138,9 @@ const (
 	// NoticeAccountRecovered: every earlier device was revoked at once and a new
 	// one added, by whoever holds the account key.
 	NoticeAccountRecovered = "account_recovered"
+	// NoticeRelinked: this home went on as a new device; in one's own
+	// conversation, Message.Text names it.
+	NoticeRelinked = "relinked"
 	// Alarms: the server has shown a device list that contradicts the one that is
 	// held, or an older one. What is held stays.
 	NoticeListForked     = "device_list_forked"
@@ -326,6 +331,7 @@ var (
 	ErrTooManyDevices   = errors.New("the account has as many devices as it may")
 	ErrLinkInvalid      = errors.New("that is not a link of a waiting device")
 	ErrLinkExpired      = errors.New("the link has expired")
+	ErrWords            = errors.New("those are not recovery words")
 	ErrDeviceList       = errors.New("the server shows a device list that contradicts the one held here")
 )
 
@@ -377,6 +383,10 @@ type API interface {
 	// history. A client that is attached to a running owner needs the store's
 	// own secret in its Config.
 	Backup(ctx context.Context, to io.Writer, o BackupOptions) (BackupSummary, error)
+	// RecoveryWords returns the account key as words to write on paper, and what
+	// else it takes to take the account back. It asks for the store's own secret
+	// as Backup does; on a device without the account key: ErrNoAccountKey.
+	RecoveryWords(ctx context.Context) (RecoveryWords, error)
 	// Resend makes a new message of an own text that was sent or has failed:
 	// the same text, subject, reply and lifetime under a new ID. Of o it takes
 	// the rest; a TTL in it replaces the old one.
@@ -404,6 +414,15 @@ type API interface {
 	// for good; the current one cannot revoke itself.
 	RenameDevice(ctx context.Context, id, name string) (Device, error)
 	RevokeDevice(ctx context.Context, id string) (Device, error)
+	// Approve lets the device that shows the URI into this account, once the
+	// person has compared the code that ParseLink tells of it. It needs the account
+	// key, and returns when the device is on the list.
+	Approve(ctx context.Context, uri string, o ApproveOptions) (Device, error)
+
+	// FetchHistory waits until the history that another device has offered to
+	// this one is whole; what has come stays when it is cut short, and the next
+	// call goes on from there. StatusReport.History tells how far it has come.
+	FetchHistory(ctx context.Context) error
 
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)

@@ -23,6 +23,7 @@ type engine struct {
 	now       func() time.Time
 	outboxFor time.Duration
 	transport dialFunc
+	probe     *probe
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	tasks     sync.WaitGroup
@@ -39,6 +40,8 @@ type engine struct {
 	mu         sync.Mutex
 	link       *link         // the live connection, or nil
 	attempt    *attempt      // the next one, that somebody waits for
+	checked    bool          // this process has logged in once (R-CLT-30)
+	refused    error         // why it never connects again: ErrRolledBack
 	started    bool          // the connection loop runs
 	kick       chan struct{} // wakes the connection loop out of its back-off
 	flushKick  chan struct{} // wakes the outbox
@@ -60,8 +63,9 @@ type engine struct {
 
 // outcome is what became of an outbox entry, for the caller that waits.
 type outcome struct {
-	status Status
-	err    error
+	status  Status
+	devices []uint64 // that the server took copies for
+	err     error
 }
 
 type settledMessage struct {
@@ -76,7 +80,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
-		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial,
+		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial, probe: cfg.probe,
 	}
 	if e.outboxFor <= 0 {
 		e.outboxFor = OutboxFor
@@ -90,7 +94,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 			}
 			e.lastOrder = max(e.lastOrder, n)
 		}
-		return nil
+		n, err := reserved(tx)
+		e.lastOrder = max(e.lastOrder, n)
+		return err
 	})
 	if err != nil {
 		e.end()
@@ -156,6 +162,9 @@ func (e *engine) remember(pairs map[peerKey]session.Pair) {
 
 // update runs one durable transaction and maps its errors.
 func (e *engine) update(ctx context.Context, fn func(*vault.Tx) error) error {
+	if e.probe != nil {
+		return storeError(e.probe.commit(ctx, e.vault, fn))
+	}
 	return storeError(e.vault.Update(ctx, fn))
 }
 
@@ -192,14 +201,16 @@ type link struct {
 	err    error         // why, once failed is closed
 }
 
-// keyedMutex holds a lock for each key in use.
+// keyedMutex holds a lock for each key in use. It is held while the network is
+// waited for, so waiting for it is waiting on a channel: on a synthetic clock no
+// time passes for those who wait for a sync.Mutex.
 type keyedMutex struct {
 	mu    sync.Mutex
 	locks map[string]*keyLock
 }
 
 type keyLock struct {
-	mu   sync.Mutex
+	free chan struct{} // holds a token while nobody has the lock
 	uses int
 }
 
@@ -210,14 +221,15 @@ func (k *keyedMutex) lock(key string) (unlock func()) {
 	}
 	l := k.locks[key]
 	if l == nil {
-		l = &keyLock{}
+		l = &keyLock{free: make(chan struct{}, 1)}
+		l.free <- struct{}{}
 		k.locks[key] = l
 	}
 	l.uses++
 	k.mu.Unlock()
-	l.mu.Lock()
+	<-l.free
 	return func() {
-		l.mu.Unlock()
+		l.free <- struct{}{}
 		k.mu.Lock()
 		if l.uses--; l.uses == 0 {
 			delete(k.locks, key)

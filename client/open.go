@@ -194,6 +194,8 @@ func lasting() map[string]served {
 	for _, add := range []func() (string, served){
 		func() (string, served) { return serve(callWait) },
 		func() (string, served) { return serve(callAwait) },
+		func() (string, served) { return serve(callFetchHistory) },
+		func() (string, served) { return serve(callApprove) },
 	} {
 		name, s := add()
 		all[name] = s
@@ -492,6 +494,12 @@ func (c *Client) RenameDevice(ctx context.Context, id, name string) (Device, err
 // RevokeDevice implements API.
 func (c *Client) RevokeDevice(ctx context.Context, id string) (Device, error) {
 	return run(ctx, c, callRevokeDevice, id)
+}
+
+// FetchHistory implements API.
+func (c *Client) FetchHistory(ctx context.Context) error {
+	_, err := run(ctx, c, callFetchHistory, none{})
+	return err
 }
 
 // Settings implements API.
