@@ -39,12 +39,12 @@ type question struct {
 // for no answer at all.
 type lie func(q question, code relay.Code, body []byte) (relay.Code, []byte, bool)
 
-// liar is a relay in somebody's hands who reads and rewrites all that passes
+// villain is a relay in somebody's hands who reads and rewrites all that passes
 // between devices and an honest server behind it. It has the TLS key that
 // people pinned.
-type liar struct {
+type villain struct {
 	*world
-	target relayclient.Target // of the liar
+	target relayclient.Target // of the villain
 
 	mu      sync.Mutex
 	answer  lie
@@ -53,7 +53,7 @@ type liar struct {
 	conns   map[*websocket.Conn]struct{}
 }
 
-func newLiar(t *testing.T) *liar {
+func newVillain(t *testing.T) *villain {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -69,7 +69,7 @@ func newLiar(t *testing.T) *liar {
 		t.Fatal(err)
 	}
 	m := memstore.New()
-	l := &liar{
+	l := &villain{
 		world: &world{t: t, dir: t.TempDir(), stores: server.Stores{Directory: m, Mailbox: m, Wake: m}},
 		asked: map[relay.Op]int{}, conns: map[*websocket.Conn]struct{}{},
 	}
@@ -95,27 +95,27 @@ func newLiar(t *testing.T) *liar {
 	return l
 }
 
-func (l *liar) lies(f lie) {
+func (l *villain) lies(f lie) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answer = f
 }
 
-func (l *liar) delivers(f func(user string, d relay.Deliver) []relay.Deliver) {
+func (l *villain) delivers(f func(user string, d relay.Deliver) []relay.Deliver) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.deliver = f
 }
 
 // count returns how often an operation was asked for.
-func (l *liar) count(op relay.Op) int {
+func (l *villain) count(op relay.Op) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.asked[op]
 }
 
 // hangUp ends all connections.
-func (l *liar) hangUp() {
+func (l *villain) hangUp() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.conns {
@@ -123,7 +123,7 @@ func (l *liar) hangUp() {
 	}
 }
 
-func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *villain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	through := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
 	if r.URL.Path != relay.PathConnect {
 		p := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "https", Host: l.server.Addr()})
@@ -156,16 +156,16 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	up.SetReadLimit(-1)
 	down.SetReadLimit(-1)
-	s := &session{liar: l, asked: map[uint64]question{}}
+	s := &session{villain: l, asked: map[uint64]question{}}
 	var both sync.WaitGroup
 	both.Go(func() { s.pass(ctx, down, up, s.fromDevice) })
 	both.Go(func() { s.pass(ctx, up, down, s.fromServer) })
 	both.Wait()
 }
 
-// session is one connection through the liar.
+// session is one connection through the villain.
 type session struct {
-	*liar
+	*villain
 	mu    sync.Mutex
 	user  string
 	asked map[uint64]question
@@ -213,18 +213,18 @@ func (s *session) fromDevice(f relay.Frame) []relay.Frame {
 		s.user = login.User
 	}
 	s.asked[f.ID] = question{s.user, op, append([]byte{}, f.Body...)}
-	s.liar.mu.Lock()
-	s.liar.asked[op]++
-	s.liar.mu.Unlock()
+	s.villain.mu.Lock()
+	s.villain.asked[op]++
+	s.villain.mu.Unlock()
 	return []relay.Frame{f}
 }
 
 func (s *session) fromServer(f relay.Frame) []relay.Frame {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.liar.mu.Lock()
+	s.villain.mu.Lock()
 	answer, deliver := s.answer, s.deliver
-	s.liar.mu.Unlock()
+	s.villain.mu.Unlock()
 	switch {
 	case f.ID != 0:
 		q := s.asked[f.ID]
