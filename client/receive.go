@@ -179,6 +179,7 @@ type work struct {
 	wanted  []string                 // people to look up after the commit
 	refresh bool                     // the own device list has changed
 	claims  []content.Claims         // receipts that one's other devices are to hear of
+	asks    map[address.Device]content.HistoryAsk
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -257,6 +258,9 @@ func (w *work) finish() error {
 		return err
 	}
 	if err := w.passOn(); err != nil {
+		return err
+	}
+	if err := w.handOut(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {

@@ -111,6 +111,7 @@ type messageRecord struct {
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
 	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
+	Past         bool          `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
 
 	order int64 // the row's order, not part of its value
 }
