@@ -202,7 +202,9 @@ func TestR_CLT_44_WhatIsHandedOut(t *testing.T) {
 		}
 	}
 	for i, is := range map[byte]func(m messageRecord) bool{
-		1:  func(m messageRecord) bool { return len(m.Text) == content.MaxText && len(m.Subject) == content.MaxSubject },
+		1: func(m messageRecord) bool {
+			return len(m.Text) == content.MaxText && len(m.Subject) == content.MaxSubject
+		},
 		3:  func(m messageRecord) bool { return m.Notice == NoticeSessionReset },
 		5:  func(m messageRecord) bool { return m.Status == string(StatusDelivered) && len(m.Devices) == 1 },
 		6:  func(m messageRecord) bool { return m.Status == string(StatusFailed) },
@@ -276,7 +278,7 @@ func TestR_CLT_45_HostilePage(t *testing.T) {
 	f.state.Unlock()
 	page := content.HistoryPage{Next: 50, Total: 1 << 63, Entries: [][]byte{
 		entry(1, func(m *messageRecord) { m.Text = "in the place of another" }), // this ID is here
-		entry(2, nil), entry(2, func(m *messageRecord) { m.Text = "again" }),    // this one comes twice
+		entry(2, nil), entry(2, func(m *messageRecord) { m.Text = "again" }), // this one comes twice
 		entry(3, func(m *messageRecord) { m.Conversation = "dave@example.org" }),
 		entry(4, func(m *messageRecord) { m.To = "dave@example.org" }),
 		entry(5, func(m *messageRecord) { m.Outgoing = true }),
