@@ -110,8 +110,10 @@ type messageRecord struct {
 	AcceptedAt   int64         `cbor:"23,keyasint,omitempty"`
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
-	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
-	Past         bool          `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
+
+	Positions []devicePosition `cbor:"26,keyasint,omitempty"` // of each copy
+	Elsewhere bool             `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
+	Past      bool             `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
 
 	order int64 // the row's order, not part of its value
 }
@@ -148,7 +150,7 @@ func (r *messageRecord) message() Message {
 	if len(r.ReplyTo) == len(content.ID{}) {
 		m.ReplyTo = content.ID(r.ReplyTo).String()
 	}
-	m.Expired = r.Expired
+	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m
 }
@@ -194,6 +196,8 @@ type sealedCopy struct {
 	Device   uint64
 	ID       []byte
 	Envelope []byte
+
+	at *devicePosition // where it stands, if it was sealed just now; not stored
 }
 
 // heldRecord is an envelope of a contact whose identity changed.
