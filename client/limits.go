@@ -35,6 +35,13 @@ const (
 	MaxOwedStranger = 256
 	// OwedFor is how long receipts are kept that cannot be sent.
 	OwedFor = 30 * 24 * time.Hour
+	// RepairEvery is how often at most a device asks another for what it could
+	// not open, starts a session for that, and is answered.
+	RepairEvery = time.Hour
+	// MaxResend bounds the messages that one answer sends again.
+	MaxResend = 200
+	// GapAfter is how long a message may be late before it counts as missing.
+	GapAfter = time.Minute
 	// MaxAlias is the longest alias in bytes.
 	MaxAlias = 64
 	// ClockTolerance is how far this clock and the server's may differ before

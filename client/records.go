@@ -111,6 +111,8 @@ type messageRecord struct {
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
 	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
+	Repair       uint64        `cbor:"28,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
+	Again        int64         `cbor:"29,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
 
 	order int64 // the row's order, not part of its value
 }
@@ -136,7 +138,7 @@ func (r *messageRecord) message() Message {
 		for _, d := range r.Devices {
 			m.PerDevice[address.Device(d.Device).String()] = Status(d.Status)
 		}
-		m.SealedAt, m.AcceptedAt = moment(r.SealedAt), moment(r.AcceptedAt)
+		m.SealedAt, m.AcceptedAt, m.SentAgainAt = moment(r.SealedAt), moment(r.AcceptedAt), moment(r.Again)
 		for _, t := range r.Times {
 			if m.Receipts == nil {
 				m.Receipts = map[string]ReceiptTimes{}
@@ -147,6 +149,10 @@ func (r *messageRecord) message() Message {
 	if len(r.ReplyTo) == len(content.ID{}) {
 		m.ReplyTo = content.ID(r.ReplyTo).String()
 	}
+	if r.Repair < uint64(len(repairStates)) {
+		m.Repair = repairStates[r.Repair]
+	}
+	m.Repaired = m.Repair == RepairDone
 	m.Expired = r.Expired
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m
