@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -94,12 +93,11 @@ func (a *app) writeBackup(ctx context.Context, api client.API, path string, o cl
 	w := bufio.NewWriterSize(f, 256<<10)
 	p := a.progress("messages", 0)
 	o.Progress = p.at
-	summary, err := api.Backup(ctx, w, o)
-	if errors.Is(err, client.ErrLocked) {
-		// A running owner holds the store. The account key leaves it only for
-		// who knows what opens the store.
-		summary, err = a.backupUnlocked(ctx, w, o, err)
-	}
+	var summary client.BackupSummary
+	err = a.unlocked(ctx, api, func(api client.API) (err error) {
+		summary, err = api.Backup(ctx, w, o)
+		return err
+	})
 	p.end()
 	if err == nil {
 		err = w.Flush()
@@ -114,25 +112,30 @@ func (a *app) writeBackup(ctx context.Context, api client.API, path string, o cl
 	return a.out.show(backupOf(path, summary), a.backupText(path, summary))
 }
 
-// backupUnlocked asks for the store's passphrase and tries again.
-func (a *app) backupUnlocked(ctx context.Context, w *bufio.Writer, o client.BackupOptions, locked error) (client.BackupSummary, error) {
+// unlocked does what needs the account key. A running owner hands it out only
+// to who knows what opens the store, so the store's passphrase may be asked for.
+func (a *app) unlocked(ctx context.Context, api client.API, do func(client.API) error) error {
+	locked := do(api)
+	if !errors.Is(locked, client.ErrLocked) {
+		return locked
+	}
 	secret, err := a.env.ReadSecret(ctx, "passphrase of the store: ")
 	if errors.Is(err, ErrNoTerminal) {
-		return client.BackupSummary{}, locked
+		return locked
 	}
 	if err != nil {
-		return client.BackupSummary{}, err
+		return err
 	}
 	home, err := a.homeDir()
 	if err != nil {
-		return client.BackupSummary{}, err
+		return err
 	}
-	api, err := a.env.Engine.Open(ctx, client.Config{Home: home, Log: a.log(), Now: a.env.Now, Unlock: client.Unlock{Passphrase: secret}})
+	api, err = a.env.Engine.Open(ctx, client.Config{Home: home, Log: a.log(), Now: a.env.Now, Unlock: client.Unlock{Passphrase: secret}})
 	if err != nil {
-		return client.BackupSummary{}, err
+		return err
 	}
 	defer api.Close()
-	return api.Backup(ctx, w, o)
+	return do(api)
 }
 
 func (a *app) backupVerify() *cobra.Command {
@@ -246,9 +249,7 @@ func (a *app) restoreFile(ctx context.Context, path, passphrase string, req clie
 	if err := a.out.show(accountOf(account), a.accountText(account)); err != nil {
 		return summary, err
 	}
-	if unlock.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
-		a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(unlock.KeyFile))
-	}
+	a.warnKeyFile(home, unlock)
 	return summary, nil
 }
 

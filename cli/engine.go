@@ -19,8 +19,12 @@ func engine() Engine {
 	return Engine{
 		Register:     client.Register,
 		Open:         client.Open,
+		Link:         client.Link,
+		Relink:       client.Relink,
+		ParseLink:    client.ParseLink,
 		VerifyBackup: client.VerifyBackup,
 		Restore:      client.Restore,
+		RestoreWords: client.RestoreWords,
 		Serve:        func(c ServeConfig) (Server, error) { return newRelay(c) },
 		Examine:      examine,
 		Forge:        forge,

@@ -48,9 +48,17 @@ type Env struct {
 type Engine struct {
 	Register func(context.Context, client.Config, client.RegisterRequest) (client.API, error)
 	Open     func(context.Context, client.Config) (client.API, error)
+	// Link makes a home that is a device of an account that exists, Relink makes a
+	// new device of a home that is an older copy of itself; ParseLink reads what a
+	// waiting device shows.
+	Link      func(context.Context, client.Config, client.LinkRequest) (client.API, error)
+	Relink    func(context.Context, client.Config, client.LinkRequest) (client.API, error)
+	ParseLink func(uri string) (client.LinkOffer, error)
 	// VerifyBackup reads a backup to its end; Restore makes a home of one.
 	VerifyBackup func(context.Context, io.Reader, client.BackupOptions) (client.BackupSummary, error)
 	Restore      func(context.Context, client.Config, io.ReadSeeker, client.RestoreRequest) (client.API, client.BackupSummary, error)
+	// RestoreWords makes a home of the words on paper.
+	RestoreWords func(context.Context, client.Config, client.WordsRequest) (client.API, error)
 	Serve        func(ServeConfig) (Server, error)
 	// Examine opens a copy of a home as a thief with the passphrase would.
 	Examine func(client.Config) (Examination, error)

@@ -36,6 +36,13 @@ type fake struct {
 	removed  bool
 	unread   bool // read receipts are off
 	closed   int
+	// devices of the account, made by the first that asks; offered is the history
+	// that the other device lets this one have.
+	devices  []client.Device
+	offered  client.HistoryProgress
+	link     client.LinkRequest
+	words    client.WordsRequest
+	approved client.ApproveOptions
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
 	request client.RegisterRequest
@@ -52,6 +59,20 @@ func (f *fake) engine() cli.Engine {
 		Register: func(_ context.Context, c client.Config, r client.RegisterRequest) (client.API, error) {
 			f.opened, f.request = append(f.opened, c), r
 			if err := f.fail["Register"]; err != nil {
+				return nil, err
+			}
+			return f, os.MkdirAll(c.Home, 0o700)
+		},
+		Link: func(ctx context.Context, c client.Config, r client.LinkRequest) (client.API, error) {
+			return f.linked(ctx, "Link", c, r)
+		},
+		Relink: func(ctx context.Context, c client.Config, r client.LinkRequest) (client.API, error) {
+			return f.linked(ctx, "Relink", c, r)
+		},
+		ParseLink: parseLink,
+		RestoreWords: func(_ context.Context, c client.Config, r client.WordsRequest) (client.API, error) {
+			f.opened, f.words = append(f.opened, c), r
+			if err := f.fail["RestoreWords"]; err != nil {
 				return nil, err
 			}
 			return f, os.MkdirAll(c.Home, 0o700)
@@ -97,6 +118,19 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 	}
 	if strings.ToValidUTF8(text, "") != text {
 		return client.Message{}, client.ErrInvalidText
+	}
+	for i := range f.sent {
+		if m := &f.sent[i]; o.ID != "" && m.ID == o.ID { // again under its ID: the receipt is asked for
+			switch {
+			case strings.Contains(text, "never"):
+				return *m, client.ErrTimeout
+			case strings.Contains(text, "lost"):
+				m.Status = client.StatusFailed
+				return *m, client.ErrRefused
+			}
+			m.Status = o.Wait
+			return *m, nil
+		}
 	}
 	m := client.Message{
 		ID: fmt.Sprintf("MSG%d", len(f.sent)+1), Conversation: to, From: "alice@localhost", FromDevice: "00000000000000a1", To: to,
@@ -201,6 +235,14 @@ func (f *fake) Backup(_ context.Context, to io.Writer, _ client.BackupOptions) (
 	return client.BackupSummary{Address: "alice@localhost", Identity: "AAAA BBBB", Device: "00000000000000a1", MadeAt: noon, Contacts: 1, Messages: 2}, errors.Join(err, f.fail["Backup"])
 }
 
+func (f *fake) RecoveryWords(context.Context) (client.RecoveryWords, error) {
+	r := client.RecoveryWords{Address: "alice@localhost", Pin: "PIN"}
+	for i := range 24 {
+		r.Words = append(r.Words, []string{"abandon", "zoo", "ability"}[i%3])
+	}
+	return r, f.fail["RecoveryWords"]
+}
+
 func (f *fake) Resend(ctx context.Context, id string, o client.SendOptions) (client.Message, error) {
 	m, err := f.Message(ctx, id)
 	if err != nil {
@@ -262,7 +304,7 @@ func (f *fake) Untrust(context.Context, string) error { f.trust = client.TrustFi
 func (f *fake) Status(context.Context) (client.StatusReport, error) {
 	return client.StatusReport{
 		Account: f.Account(), Role: "attached", OwnerPID: 4711, LastError: "connection refused", LastContact: noon, ClockOffset: 2 * time.Hour,
-		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"},
+		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"}, History: f.offered,
 	}, f.fail["Status"]
 }
 
@@ -296,6 +338,10 @@ func fakeMain() int {
 	f := newFake()
 	for _, word := range strings.Fields(os.Getenv("PAWL_FAKE")) {
 		method, name, _ := strings.Cut(word, ":")
+		if method == "Offered" {
+			f.offered = client.HistoryProgress{Offered: true, Messages: 3, Total: 10}
+			continue
+		}
 		f.fail[method] = sentinels()[name]
 	}
 	f.messages = []client.Message{greeting(1, "one"), notice(2, client.NoticeIdentityChanged), greeting(3, "three\nfour")}
@@ -322,15 +368,8 @@ func sentinels() map[string]error {
 		"message_not_found": client.ErrNotFound, "backup_damaged": client.ErrBackupDamaged, "backup_newer": client.ErrBackupNewer,
 		"backup_passphrase": client.ErrBackupPassphrase,
 		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
+		"rolled_back": client.ErrRolledBack, "no_account_key": client.ErrNoAccountKey, "unknown_device": client.ErrUnknownDevice,
+		"too_many_devices": client.ErrTooManyDevices, "link_invalid": client.ErrLinkInvalid, "link_expired": client.ErrLinkExpired,
+		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords,
 	}
-}
-
-func (f *fake) Devices(context.Context) ([]client.Device, error) { return nil, f.fail["Devices"] }
-
-func (f *fake) RenameDevice(context.Context, string, string) (client.Device, error) {
-	return client.Device{}, f.fail["Devices"]
-}
-
-func (f *fake) RevokeDevice(context.Context, string) (client.Device, error) {
-	return client.Device{}, f.fail["Devices"]
 }

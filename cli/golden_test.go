@@ -22,6 +22,16 @@ func world(t *testing.T) *trial {
 	later := greeting(4, "")
 	later.Kind = client.KindUnknown
 	x.fake.messages = []client.Message{greeting(1, "Shall we meet? ❤️"), subject, closed, later, notice(5, client.NoticeIdentityChanged), notice(6, client.NoticeSessionReset)}
+	for i, what := range []string{
+		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered,
+		client.NoticeListForked, client.NoticeListRolledBack, client.NoticeMessagesMissing, client.NoticeMessagesRecovered,
+	} {
+		theirs, ours := notice(10+2*i, what), notice(11+2*i, what)
+		theirs.Text, ours.Text = "pho\x1bne", "laptop"
+		ours.Conversation = ours.To
+		x.fake.messages = append(x.fake.messages, theirs, ours)
+	}
+	x.fake.offered = client.HistoryProgress{Offered: true, Messages: 3, Total: 10}
 	return x
 }
 
@@ -34,7 +44,9 @@ func TestR_CLI_04_Screens(t *testing.T) {
 		{"send", "bob", "two words"}, {"send", "bob", "hi", "--wait", "none"}, {"send", "bob", "half"},
 		{"recv"}, {"ls"}, {"history", "bob"}, {"message", "show", "IN2"}, {"message", "resend", "IN1"}, {"explain", "IN1"}, {"explain", "OUT"},
 		{"verify", "bob"}, {"verify", "bob", "--confirm"}, {"contact", "list"}, {"contact", "show", "bob"}, {"contact", "remove", "bob"},
-		{"status"}, {"send", "carol", "hi"}, {"send", "nobody", "hi"}, {"sned"},
+		{"device", "link", "--key-file", "made.key"}, {"device", "list"}, {"device", "rename", "phone", "old phone"}, {"device", "revoke", "phone", "--yes"},
+		{"device", "revoke", "phone"}, {"device", "approve", "pawl:link:0123", "--yes", "--history"}, {"device", "approve", "pawl:link:0123"}, {"device", "relink"},
+		{"device", "history"}, {"account", "recovery", "export", "--words"}, {"status"}, {"send", "carol", "hi"}, {"send", "nobody", "hi"}, {"sned"},
 	} {
 		for _, args := range [][]string{args, append(args, "--json")} {
 			t.Chdir(t.TempDir()) // for the key file

@@ -169,7 +169,7 @@ func bodyText(m client.Message) string {
 	case client.KindUndecryptable:
 		return "[a message that could not be opened: " + clean(m.Cause) + "]"
 	case client.KindNotice:
-		return "[notice: " + clean(strings.ReplaceAll(m.Notice, "_", " ")) + "]"
+		return "[notice: " + noticeText(m) + "]"
 	}
 	return "[a message that this version of pawl cannot show]"
 }

@@ -53,10 +53,12 @@ type messageObject struct {
 
 type eventObject struct {
 	header
-	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key"`
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again"`
 	ID           string `json:"id" doc:"id of the event in the history"`
-	Conversation string `json:"conversation" doc:"the peer's address"`
+	Conversation string `json:"conversation" doc:"the peer's address; one's own for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
+	Device       string `json:"device,omitempty" doc:"device that it is about, by name or id"`
+	Alarm        bool   `json:"alarm,omitempty" doc:"true when somebody may be interfering, so that a person has to look at it"`
 }
 
 type conversationObject struct {
@@ -68,7 +70,34 @@ type conversationObject struct {
 	Last   *messageObject `json:"last" doc:"the newest message, null when there is none"`
 }
 
+// linkObject is what a waiting device shows.
+type linkObject struct {
+	header
+	URI       string `json:"uri" doc:"what pawl device approve takes on the other device; also the text of the QR code"`
+	Code      string `json:"code" doc:"short code; the other device shows the same"`
+	ExpiresAt string `json:"expires_at" doc:"until when this device waits, RFC 3339, UTC"`
+}
+
+func linkOf(o client.LinkOffer) linkObject {
+	return linkObject{head("link"), o.URI, o.Code, instant(o.Expires)}
+}
+
+// deviceObject is a device of one's own account.
 type deviceObject struct {
+	header
+	ID      string `json:"id" doc:"16 hexadecimal digits"`
+	Name    string `json:"name" doc:"name that was given to it, may be empty"`
+	Current bool   `json:"current" doc:"it is this device"`
+	Revoked bool   `json:"revoked" doc:"no longer part of the account"`
+	AddedAt string `json:"added_at" doc:"RFC 3339, UTC"`
+}
+
+func deviceOf(d client.Device) deviceObject {
+	return deviceObject{head("device"), d.ID, d.Name, d.Current, d.Revoked, instant(d.AddedAt)}
+}
+
+// contactDevice is a device of a contact.
+type contactDevice struct {
 	ID      string `json:"id" doc:"16 hexadecimal digits"`
 	Name    string `json:"name" doc:"name that the device's owner gave it"`
 	Revoked bool   `json:"revoked" doc:"no longer part of the account"`
@@ -77,14 +106,14 @@ type deviceObject struct {
 
 type contactObject struct {
 	header
-	Address   string         `json:"address" doc:"user@host[:port]"`
-	Alias     string         `json:"alias" doc:"own name for the contact, may be empty"`
-	Trust     string         `json:"trust" enum:"first_use,verified,changed" doc:"first_use: pinned when first seen; verified: safety number compared; changed: another account key was seen, nothing is sent"`
-	Identity  string         `json:"identity" doc:"fingerprint of the pinned account key"`
-	Pending   string         `json:"pending,omitempty" doc:"fingerprint of the new account key when trust is changed"`
-	FirstSeen string         `json:"first_seen" doc:"RFC 3339, UTC"`
-	Devices   []deviceObject `json:"devices" doc:"the contact's signed device list"`
-	Removed   bool           `json:"removed,omitempty" doc:"true when this command removed the contact"`
+	Address   string          `json:"address" doc:"user@host[:port]"`
+	Alias     string          `json:"alias" doc:"own name for the contact, may be empty"`
+	Trust     string          `json:"trust" enum:"first_use,verified,changed" doc:"first_use: pinned when first seen; verified: safety number compared; changed: another account key was seen, nothing is sent"`
+	Identity  string          `json:"identity" doc:"fingerprint of the pinned account key"`
+	Pending   string          `json:"pending,omitempty" doc:"fingerprint of the new account key when trust is changed"`
+	FirstSeen string          `json:"first_seen" doc:"RFC 3339, UTC"`
+	Devices   []contactDevice `json:"devices" doc:"the contact's signed device list"`
+	Removed   bool            `json:"removed,omitempty" doc:"true when this command removed the contact"`
 }
 
 type safetyNumberObject struct {
@@ -98,20 +127,34 @@ type safetyNumberObject struct {
 
 type statusObject struct {
 	header
-	Account        accountObject `json:"account" doc:"this device's account"`
-	Role           string        `json:"role" doc:"owner: this process held the store; attached: it used a running owner"`
-	OwnerPID       int           `json:"owner_pid" doc:"process that holds the store"`
-	Connected      bool          `json:"connected" doc:"whether the owner is connected to the server"`
-	LastError      string        `json:"last_error,omitempty" doc:"why not, in words"`
-	LastContact    *string       `json:"last_contact" doc:"RFC 3339, UTC; null when never"`
-	ClockOffsetMS  int64         `json:"clock_offset_ms" doc:"the server's clock minus this machine's; 0 when unknown"`
-	Outbox         int           `json:"outbox" doc:"messages that wait to leave"`
-	Undelivered    int           `json:"undelivered" doc:"incoming messages not yet taken by the default consumer"`
-	OneTimeLeft    int           `json:"one_time_left" doc:"one-time prekeys at the server, the smaller of both kinds"`
-	SignedPrekeyAt *string       `json:"signed_prekey_at" doc:"age of the signed prekey, RFC 3339, UTC"`
-	Sessions       int           `json:"sessions" doc:"ratchet sessions"`
-	SkippedKeys    int           `json:"skipped_keys" doc:"keys kept for messages that may still come"`
-	Warnings       []string      `json:"warnings" doc:"what needs attention, in words"`
+	Account        accountObject  `json:"account" doc:"this device's account"`
+	Role           string         `json:"role" doc:"owner: this process held the store; attached: it used a running owner"`
+	OwnerPID       int            `json:"owner_pid" doc:"process that holds the store"`
+	Connected      bool           `json:"connected" doc:"whether the owner is connected to the server"`
+	LastError      string         `json:"last_error,omitempty" doc:"why not, in words"`
+	LastContact    *string        `json:"last_contact" doc:"RFC 3339, UTC; null when never"`
+	ClockOffsetMS  int64          `json:"clock_offset_ms" doc:"the server's clock minus this machine's; 0 when unknown"`
+	Outbox         int            `json:"outbox" doc:"messages that wait to leave"`
+	Undelivered    int            `json:"undelivered" doc:"incoming messages not yet taken by the default consumer"`
+	OneTimeLeft    int            `json:"one_time_left" doc:"one-time prekeys at the server, the smaller of both kinds"`
+	SignedPrekeyAt *string        `json:"signed_prekey_at" doc:"age of the signed prekey, RFC 3339, UTC"`
+	Sessions       int            `json:"sessions" doc:"ratchet sessions"`
+	SkippedKeys    int            `json:"skipped_keys" doc:"keys kept for messages that may still come"`
+	History        *historyObject `json:"history,omitempty" doc:"how far the copy of an older device's history has come; absent when none was offered"`
+	Warnings       []string       `json:"warnings" doc:"what needs attention, in words"`
+}
+
+type historyObject struct {
+	Messages int  `json:"messages" doc:"how many have come"`
+	Total    int  `json:"total" doc:"about how many there are; 0 when it is not known yet"`
+	Done     bool `json:"done" doc:"all of it is here"`
+}
+
+func historyOf(h client.HistoryProgress) *historyObject {
+	if !h.Offered {
+		return nil
+	}
+	return &historyObject{h.Messages, h.Total, h.Done}
 }
 
 type backupObject struct {
@@ -123,6 +166,13 @@ type backupObject struct {
 	MadeAt   string `json:"made_at" doc:"RFC 3339, UTC"`
 	Contacts int    `json:"contacts" doc:"how many contacts it holds"`
 	Messages int    `json:"messages" doc:"how many messages it holds, notices and tombstones included"`
+}
+
+type recoveryWordsObject struct {
+	header
+	Address string   `json:"address" doc:"the account, user@host[:port]"`
+	Pin     string   `json:"pin,omitempty" doc:"of the server's key; absent when its certificate is public"`
+	Words   []string `json:"words" doc:"the account key as 24 words: whoever has them has the account"`
 }
 
 type serverObject struct {
@@ -182,7 +232,7 @@ func accountOf(a client.Account) accountObject {
 // event for a notice.
 func objectOf(m client.Message) any {
 	if m.Kind == client.KindNotice {
-		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m))}
+		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), m.Text, alarming(m.Notice)}
 	}
 	return messageOf(m)
 }
@@ -193,6 +243,9 @@ func messageOf(m client.Message) messageObject {
 		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause,
 		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
 		Status: string(m.Status), PerDevice: map[string]string{}, AcceptedAt: maybeInstant(m.AcceptedAt), Expired: m.Expired,
+	}
+	if m.Kind == client.KindNotice {
+		o.Text = "" // what a notice is about stands in its event
 	}
 	for device, status := range m.PerDevice {
 		o.PerDevice[device] = string(status)
@@ -220,10 +273,10 @@ func conversationOf(c client.Conversation) conversationObject {
 func contactOf(c client.Contact) contactObject {
 	o := contactObject{
 		header: head("contact"), Address: c.Address, Alias: c.Alias, Trust: string(c.Trust),
-		Identity: c.Identity, Pending: c.Pending, FirstSeen: instant(c.FirstSeen), Devices: []deviceObject{},
+		Identity: c.Identity, Pending: c.Pending, FirstSeen: instant(c.FirstSeen), Devices: []contactDevice{},
 	}
 	for _, d := range c.Devices {
-		o.Devices = append(o.Devices, deviceObject{d.ID, d.Name, d.Revoked, instant(d.AddedAt)})
+		o.Devices = append(o.Devices, contactDevice{d.ID, d.Name, d.Revoked, instant(d.AddedAt)})
 	}
 	return o
 }
@@ -254,6 +307,6 @@ func statusOf(s client.StatusReport) statusObject {
 		header: head("status"), Account: accountOf(s.Account), Role: s.Role, OwnerPID: s.OwnerPID, Connected: s.Connected,
 		LastError: s.LastError, LastContact: maybeInstant(s.LastContact), ClockOffsetMS: s.ClockOffset.Milliseconds(),
 		Outbox: s.Outbox, Undelivered: s.Undelivered, OneTimeLeft: s.OneTimeLeft, SignedPrekeyAt: maybeInstant(s.SignedPrekey),
-		Sessions: s.Sessions, SkippedKeys: s.SkippedKeys, Warnings: warnings,
+		Sessions: s.Sessions, SkippedKeys: s.SkippedKeys, History: historyOf(s.History), Warnings: warnings,
 	}
 }

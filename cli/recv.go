@@ -136,7 +136,7 @@ func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) e
 // the following.
 func (a *app) reach(ctx context.Context, api client.API) error {
 	err := api.Sync(ctx)
-	for _, lasting := range []error{client.ErrServerIdentity, client.ErrRevoked, client.ErrClock, client.ErrStoreDamaged} {
+	for _, lasting := range []error{client.ErrServerIdentity, client.ErrRevoked, client.ErrRolledBack, client.ErrClock, client.ErrStoreDamaged} {
 		if errors.Is(err, lasting) {
 			return err
 		}
@@ -156,25 +156,10 @@ func (a *app) printAll(messages []client.Message) error {
 		case a.out.json:
 			data = append(data, encodeLine(objectOf(m))...)
 		case m.Kind == client.KindNotice:
-			a.warnNotice(m)
+			a.printNotice(m)
 		default:
 			data = append(data, a.messageText(m)...)
 		}
 	}
 	return writeData(a.env.Stdout, data)
-}
-
-// warnNotice says in words what an event object says to programs.
-func (a *app) warnNotice(m client.Message) {
-	peer := clean(m.Conversation)
-	switch m.Notice {
-	case client.NoticeIdentityChanged:
-		a.out.warn("the identity of %s has changed; compare safety numbers with `pawl verify %s` before you go on", peer, peer)
-	case client.NoticeSessionReset:
-		a.out.warn("a new session with %s was started; messages that were under way may be lost", peer)
-	case client.NoticeLastResort:
-		a.out.warn("the first message to %s found no one-time key of theirs; it is protected by keys that their device keeps for weeks", peer)
-	default:
-		a.out.warn("%s: %s", peer, clean(m.Notice))
-	}
 }

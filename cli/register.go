@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,9 +47,7 @@ protect the store.`,
 			if err := a.out.show(accountOf(account), a.accountText(account)); err != nil {
 				return err
 			}
-			if unlock.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
-				a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(unlock.KeyFile))
-			}
+			a.warnKeyFile(home, unlock)
 			if !a.out.json {
 				a.out.note("others reach you as %s; try `pawl send me hello` and `pawl history me`", clean(account.Address))
 			}

@@ -222,8 +222,10 @@ func TestR_CLI_01_FailureLeavesStdoutEmpty(t *testing.T) {
 	commands := [][]string{
 		{"send", "bob", "hi"}, {"recv"}, {"ls"}, {"history", "bob"}, {"verify", "bob"}, {"contact", "list"},
 		{"contact", "show", "bob"}, {"contact", "remove", "bob"}, {"status"}, {"register", "alice"}, {"serve"},
+		{"link"}, {"device", "relink"}, {"device", "list"}, {"device", "rename", "phone", "x"}, {"device", "revoke", "phone", "--yes"},
+		{"device", "approve", "PAWL:LINK:0123", "--yes"}, {"device", "history"},
 	}
-	methods := []string{"Open", "Register", "Send", "Sync", "Receive", "Conversations", "History", "Contacts", "Contact", "SafetyNumber", "Status", "Resolve", "Serve"}
+	methods := []string{"Link", "Relink", "Devices", "Approve", "FetchHistory", "Open", "Register", "Send", "Sync", "Receive", "Conversations", "History", "Contacts", "Contact", "SafetyNumber", "Status", "Resolve", "Serve"}
 	failed := 0
 	for name, err := range sentinels() {
 		for _, args := range commands {
@@ -253,7 +255,8 @@ func TestR_CLI_02_ExitCodes(t *testing.T) {
 		"disk_full": 1, "server_unreachable": 3, "server_identity": 5, "refused": 1, "invite_invalid": 2, "unknown_recipient": 7,
 		"identity_changed": 5, "rate_limited": 6, "mailbox_full": 6, "text_too_long": 2, "text_invalid": 2, "revoked": 4, "clock": 1,
 		"message_not_found": 2, "backup_damaged": 1, "backup_newer": 1, "backup_passphrase": 4,
-		"timeout": 9, "cannot_resend": 2,
+		"timeout": 9, "cannot_resend": 2, "rolled_back": 4, "no_account_key": 2, "unknown_device": 2, "too_many_devices": 2,
+		"link_invalid": 2, "link_expired": 2, "device_list": 5, "words_invalid": 2,
 	}
 	for name, err := range sentinels() {
 		x := newTrial(t)
@@ -335,6 +338,13 @@ func TestR_CLI_04_Objects(t *testing.T) {
 		{[]string{"contact", "alias", "bob", "rob"}, []string{"contact"}},
 		{[]string{"contact", "remove", "bob"}, []string{"contact"}},
 		{[]string{"status"}, []string{"status"}},
+		{[]string{"device", "list"}, []string{"device", "device"}},
+		{[]string{"device", "rename", "phone", "old"}, []string{"device"}},
+		{[]string{"device", "revoke", "phone", "--yes"}, []string{"device"}},
+		{[]string{"device", "approve", "pawl:link:0123", "--yes"}, []string{"device"}},
+		{[]string{"device", "link"}, []string{"link", "account"}},
+		{[]string{"link"}, []string{"link", "account"}},
+		{[]string{"device", "relink"}, []string{"link", "account"}},
 		{[]string{"version"}, []string{"version"}},
 		{[]string{"register", "alice", "--invite", "LINK"}, []string{"account"}},
 	} {

@@ -26,7 +26,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs testdata/*.txt against the program, mostly with the fake
-// engine behind it. testdata/receipts.txt waits for receipts (R-CLI-14).
+// engine behind it. testdata/receipts.txt waits for receipts (R-CLI-14) and
+// testdata/lines.txt does for lines (R-CLI-17).
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +37,8 @@ func (a *app) send() *cobra.Command {
 terminal, or when TEXT is -. RECIPIENT is user@host, an alias, a bare name that only one
 contact has, or me. Returns when the server has the message durably (--wait accepted), or
 when a device of the recipient has stored it (delivered) or shown it (read). When --timeout
-runs out first, it exits with 9; the message stays sent.
+runs out first, it exits with 9; the message stays sent. With --lines no line waits for
+another; each is printed when its receipt has come, or its own --timeout has run out.
 
 When the server cannot be reached the message stays queued, the command exits with 3
 and names its id; it leaves by itself as soon as the server answers again.`,
@@ -47,6 +47,7 @@ and names its id; it leaves by itself as soon as the server answers again.`,
   dmesg | tail | pawl send ops -
   tail -f log | pawl send ops --lines
   pawl send ops 'Restart now?' --wait read --timeout 5m
+  pawl send ops --lines --wait delivered --timeout 1m < list.txt
   pawl send bob -- --this is text, not a flag`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			return words(1, -1, "a RECIPIENT")(cmd, args)
@@ -82,9 +83,6 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 		if o.NoWait {
 			return usagef("", "--timeout and --wait none exclude each other")
 		}
-	}
-	if f.lines && o.Wait != "" {
-		return usagef("use --wait accepted, or send the lines one by one", "--lines does not wait for receipts")
 	}
 	if o.TTL, err = lifetime(f.ttl); err != nil {
 		return err
@@ -148,84 +146,6 @@ func withoutLineEnd(s string) string {
 		return strings.TrimSuffix(rest, "\r")
 	}
 	return s
-}
-
-// sendLines sends every line of standard input as it comes. Lines that cannot
-// leave now stay queued and count as partly done only when others got through.
-func (a *app) sendLines(ctx context.Context, api client.API, to string, o client.SendOptions) error {
-	address, err := a.resolve(ctx, api, to)
-	if err != nil {
-		return err
-	}
-	in := bufio.NewReaderSize(a.env.Stdin, 64<<10)
-	var done, waiting, failed, number int
-	var first, lastQueued error
-	for ended := false; !ended; {
-		line, err := readLine(in)
-		ended = errors.Is(err, io.EOF)
-		if err != nil && !ended {
-			return err
-		}
-		if line = withoutLineEnd(line); line == "" {
-			continue
-		}
-		number++
-		m, err := api.Send(ctx, address, line, o)
-		if err == nil {
-			err = partly(m)
-		}
-		switch {
-		case err == nil:
-			done++
-		case errors.Is(queued(m, err), errQueued):
-			waiting++
-			lastQueued = queued(m, err)
-			continue
-		case perLine(err):
-			failed++
-			if first == nil {
-				first = err
-			}
-			a.out.note("line %d was not sent: %s", number, clean(err.Error()))
-			continue
-		case done+waiting == 0:
-			return err
-		default:
-			return &failure{err: errPartly, message: fmt.Sprintf("stopped at line %d after %s: %v", number, count(done, "message"), err)}
-		}
-		if err := a.out.show(messageOf(m), sentText(m)); err != nil {
-			return err
-		}
-	}
-	switch {
-	case number == 0:
-		return usagef("", "there is no text to send: standard input has no lines")
-	case failed > 0 && done+waiting == 0:
-		return first
-	case failed > 0, waiting > 0 && done > 0:
-		return &failure{err: errPartly, message: fmt.Sprintf("of %s %d were accepted, %d are queued and %d failed", count(number, "line"), done, waiting, failed)}
-	case waiting > 1:
-		return &failure{err: errQueued, message: fmt.Sprintf("the server cannot be reached; %s are queued", count(waiting, "message"))}
-	}
-	return lastQueued
-}
-
-// perLine reports whether an error is about this line alone.
-func perLine(err error) bool {
-	return errors.Is(err, client.ErrTooLong) || errors.Is(err, client.ErrInvalidText) || errors.Is(err, errPartly)
-}
-
-// readLine reads up to a line end; a line past maxText comes in pieces that
-// the engine refuses as too long.
-func readLine(in *bufio.Reader) (string, error) {
-	var b strings.Builder
-	for {
-		piece, err := in.ReadSlice('\n')
-		b.Write(piece)
-		if !errors.Is(err, bufio.ErrBufferFull) || b.Len() > maxText {
-			return b.String(), err
-		}
-	}
 }
 
 // queued turns "unreachable, but kept" into its own failure: doing it again

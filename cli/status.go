@@ -55,12 +55,26 @@ func (a *app) statusText(s client.StatusReport) string {
 		[2]string{"held by", held},
 		[2]string{"waiting", fmt.Sprintf("%d to leave, %d to read", s.Outbox, s.Undelivered)},
 		[2]string{"prekeys", fmt.Sprintf("%d one-time at the server, signed one of %s", s.OneTimeLeft, a.when(s.SignedPrekey))},
+		[2]string{"history", historyText(s.History)},
 		[2]string{"sessions", fmt.Sprintf("%d, %d skipped keys", s.Sessions, s.SkippedKeys)},
 	)...)
 	for _, w := range s.Warnings {
 		text += "  " + a.out.out().bold(yellow, "warning:") + " " + clean(w) + "\n"
 	}
 	return text
+}
+
+// historyText says how far the copy of an older device's history has come.
+func historyText(h client.HistoryProgress) string {
+	switch {
+	case !h.Offered:
+		return ""
+	case h.Done:
+		return "complete: " + count(h.Messages, "message") + " from another device"
+	case h.Total == 0:
+		return count(h.Messages, "message") + " from another device so far; `pawl device history` fetches the rest"
+	}
+	return fmt.Sprintf("%d of about %s from another device; `pawl device history` fetches the rest", h.Messages, count(h.Total, "message"))
 }
 
 func (a *app) version() *cobra.Command {

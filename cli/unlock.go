@@ -160,6 +160,14 @@ func (a *app) unlockNew(ctx context.Context, home string) (u client.Unlock, undo
 	return u, undo, nil
 }
 
+// warnKeyFile says that a store has no other protection than the permissions
+// of the key file that was made for it.
+func (a *app) warnKeyFile(home string, u client.Unlock) {
+	if u.KeyFile == filepath.Join(home, keyFileName) && a.keyFile == "" {
+		a.out.warn("no passphrase was given and there is no terminal: the store opens with %s, so file permissions alone protect it", clean(u.KeyFile))
+	}
+}
+
 // filled counts the files in a directory that hold anything: not a lock or a
 // socket.
 func filled(dir string) int {
@@ -176,6 +184,12 @@ func filled(dir string) int {
 // open opens the account of the home. A running owner process needs no
 // passphrase, so the person is asked only when the engine asks.
 func (a *app) open(ctx context.Context) (client.API, error) {
+	return a.opening(ctx, a.env.Engine.Open)
+}
+
+// opening finds what opens the home's store and hands it to do, again for each
+// answer of the person.
+func (a *app) opening(ctx context.Context, do func(context.Context, client.Config) (client.API, error)) (client.API, error) {
 	home, err := a.homeDir()
 	if err != nil {
 		return nil, err
@@ -189,7 +203,7 @@ func (a *app) open(ctx context.Context) (client.API, error) {
 			return nil, err
 		}
 	}
-	api, err := a.env.Engine.Open(ctx, cfg)
+	api, err := do(ctx, cfg)
 	for try := 0; try < promptTries && !given(cfg.Unlock) && (errors.Is(err, client.ErrLocked) || errors.Is(err, client.ErrWrongPassphrase)); try++ {
 		if errors.Is(err, client.ErrWrongPassphrase) {
 			a.out.note("that passphrase does not open the store")
@@ -203,7 +217,7 @@ func (a *app) open(ctx context.Context) (client.API, error) {
 		}
 		with := cfg
 		with.Unlock.Passphrase = secret
-		api, err = a.env.Engine.Open(ctx, with)
+		api, err = do(ctx, with)
 	}
 	return api, err
 }

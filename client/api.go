@@ -340,6 +340,7 @@ var (
 	ErrTooManyDevices   = errors.New("the account has as many devices as it may")
 	ErrLinkInvalid      = errors.New("that is not a link of a waiting device")
 	ErrLinkExpired      = errors.New("the link has expired")
+	ErrWords            = errors.New("those are not recovery words")
 	ErrDeviceList       = errors.New("the server shows a device list that contradicts the one held here")
 )
 
@@ -391,6 +392,10 @@ type API interface {
 	// history. A client that is attached to a running owner needs the store's
 	// own secret in its Config.
 	Backup(ctx context.Context, to io.Writer, o BackupOptions) (BackupSummary, error)
+	// RecoveryWords returns the account key as words to write on paper, and what
+	// else it takes to take the account back. It asks for the store's own secret
+	// as Backup does; on a device without the account key: ErrNoAccountKey.
+	RecoveryWords(ctx context.Context) (RecoveryWords, error)
 	// Resend makes a new message of an own text that was sent or has failed:
 	// the same text, subject, reply and lifetime under a new ID. Of o it takes
 	// the rest; a TTL in it replaces the old one.
@@ -418,6 +423,10 @@ type API interface {
 	// for good; the current one cannot revoke itself.
 	RenameDevice(ctx context.Context, id, name string) (Device, error)
 	RevokeDevice(ctx context.Context, id string) (Device, error)
+	// Approve lets the device that shows the URI into this account, once the
+	// person has compared the code that ParseLink tells of it. It needs the account
+	// key, and returns when the device is on the list.
+	Approve(ctx context.Context, uri string, o ApproveOptions) (Device, error)
 
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)

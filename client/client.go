@@ -127,7 +127,7 @@ func enroll(ctx context.Context, v *vault.Vault, cfg Config, req RegisterRequest
 	switch {
 	case err == nil && s.record.Registered:
 		return ErrAlreadyHere
-	case err == nil && s.address == addr && s.record.Host == target.Host:
+	case err == nil && s.account != nil && s.address == addr && s.record.Host == target.Host:
 		s.record.Pin = target.Pin // taken up again
 	case err == nil || errors.Is(err, ErrNotRegistered):
 		r, up, private, err := newAccount(addr, target, req.DeviceName, cfg.clock()())

@@ -34,6 +34,10 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.mu.Unlock()
 		return nil, errClosed
 	}
+	if e.refused != nil { // R-CLT-32
+		defer e.mu.Unlock()
+		return nil, e.refused
+	}
 	if e.attempt == nil {
 		e.attempt = &attempt{done: make(chan struct{})}
 	}
@@ -75,10 +79,13 @@ func (e *engine) decided(a *attempt, l *link, err error) (again bool) {
 	defer e.mu.Unlock()
 	e.link, e.lastErr = l, err
 	if err == nil {
-		e.lastLive = e.now()
+		e.lastLive, e.checked = e.now(), true
+	}
+	if errors.Is(err, ErrRolledBack) {
+		e.refused = err
 	}
 	for _, w := range []*attempt{a, e.attempt} {
-		if w == nil || (w != a && err != nil) {
+		if w == nil || (w != a && err != nil && e.refused == nil) {
 			continue
 		}
 		w.link, w.err = l, err
@@ -121,6 +128,9 @@ func (e *engine) connectLoop() {
 		if err == nil {
 			e.push()
 			wake(e.owedKick)
+			if err := e.openDeferred(e.life); err != nil && e.life.Err() == nil {
+				e.log.Error("messages that were held could not be opened", "reason", reason(err))
+			}
 			wake(e.askKick)
 			e.tasks.Go(func() { e.maintain(l) })
 			since := e.now()
@@ -136,8 +146,8 @@ func (e *engine) connectLoop() {
 		} else {
 			e.log.Info("not connected", "reason", reason(err))
 		}
-		if e.life.Err() != nil {
-			return
+		if e.life.Err() != nil || e.refusal() != nil {
+			return // a home that is not the latest never comes back by itself
 		}
 		if again {
 			continue
@@ -159,11 +169,11 @@ func (e *engine) dial() (*link, error) {
 	ctx, cancel := context.WithTimeout(e.life, 20*time.Second)
 	defer cancel()
 	before := e.now()
-	conn, err := relayclient.Dial(ctx, e.self.target(e.transport), relayclient.Login{
+	conn, err := e.logIn(ctx, relayclient.Login{
 		User: e.self.address.User(), Device: e.self.device, Key: ed25519.PrivateKey(e.self.sign),
 	})
 	if err != nil {
-		return nil, relayError(err)
+		return nil, e.loginError(ctx, err)
 	}
 	now := e.now()
 	offset := conn.ServerTime().Sub(before.Add(now.Sub(before) / 2))
@@ -200,7 +210,7 @@ func relayError(err error) error {
 		{relay.MailboxFull, ErrMailboxFull}, {relay.TooLarge, ErrTooLong}, {relay.Unauthorized, ErrRevoked},
 		{relay.Exists, ErrNameTaken}, {relay.InviteInvalid, ErrInvite}, {relay.Closed, ErrRefused},
 		{relay.Unavailable, ErrUnreachable}, {relay.Internal, ErrUnreachable}, {relay.BadRequest, ErrRefused},
-		{relay.Conflict, ErrRefused},
+		{relay.Conflict, ErrRefused}, {relay.RolledBack, ErrRolledBack},
 	} {
 		if errors.Is(err, m.from) {
 			return &wrapped{m.to, err}
@@ -212,7 +222,7 @@ func relayError(err error) error {
 // reason is an error in words that name nobody (R-CLT-12).
 func reason(err error) string {
 	for _, known := range []error{
-		ErrUnreachable, ErrServerIdentity, ErrRevoked, ErrClock, ErrDiskFull, ErrStoreDamaged, ErrRateLimited,
+		ErrUnreachable, ErrServerIdentity, ErrRolledBack, ErrRevoked, ErrClock, ErrDiskFull, ErrStoreDamaged, ErrRateLimited,
 	} {
 		if errors.Is(err, known) {
 			return known.Error()

@@ -10,13 +10,20 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
-// Devices implements API.
+// Devices implements API. It shows what the server says, as far as that holds
+// and the server answers soon; else what is known here.
 func (e *engine) Devices(ctx context.Context) ([]Device, error) {
+	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+	if l, err := e.connected(soon); err == nil {
+		_, _ = e.lookup(soon, l, e.self.address)
+	}
+	cancel()
 	own, err := e.ownPerson(ctx)
 	if err != nil {
 		return nil, err
@@ -88,15 +95,15 @@ func (e *engine) changeDevice(ctx context.Context, id string, change func(*devic
 	if e.self.account == nil {
 		return Device{}, ErrNoAccountKey
 	}
-	own, err := e.ownPerson(ctx)
+	l, err := e.connected(ctx)
+	if err != nil {
+		return Device{}, err
+	}
+	own, err := e.lookup(ctx, l, e.self.address)
 	if err != nil {
 		return Device{}, err
 	}
 	target, err := own.findDevice(id)
-	if err != nil {
-		return Device{}, err
-	}
-	l, err := e.connected(ctx)
 	if err != nil {
 		return Device{}, err
 	}
@@ -132,6 +139,9 @@ func (e *engine) changeDevice(ctx context.Context, id string, change func(*devic
 		if err != nil {
 			return Device{}, err
 		}
+		if err := e.callOthers(ctx); err != nil {
+			return Device{}, err
+		}
 		for _, d := range own.devices(e.self.device) {
 			if d.ID == target.ID.String() {
 				return d, nil
@@ -139,6 +149,14 @@ func (e *engine) changeDevice(ctx context.Context, id string, change func(*devic
 		}
 	}
 	return Device{}, fmt.Errorf("%w: the account's device list keeps changing", ErrUnreachable)
+}
+
+// callOthers tells one's other devices that the own list has changed.
+func (e *engine) callOthers(ctx context.Context) error {
+	e.state.Lock()
+	defer e.state.Unlock()
+	defer wake(e.flushKick)
+	return e.update(ctx, func(tx *vault.Tx) error { return e.tellOwn(tx, content.Sync{Refresh: true}, 0) })
 }
 
 // ownPerson is this account as its devices see it: with the device list that
@@ -159,10 +177,14 @@ func (e *engine) keepOwnList() error {
 		return err
 	}
 	return e.update(e.life, func(tx *vault.Tx) error {
-		return putContact(tx, contactRecord{
+		err := putContact(tx, contactRecord{
 			Address: e.self.record.Address, Chain: e.self.record.Chain, Verified: true, Known: true,
 			FirstSeen: e.self.record.Created * 1000,
 		})
+		if err != nil {
+			return err
+		}
+		return e.tellOwn(tx, content.Sync{Refresh: true}, 0) // here is a new device
 	})
 }
 

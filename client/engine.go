@@ -39,6 +39,8 @@ type engine struct {
 	mu         sync.Mutex
 	link       *link         // the live connection, or nil
 	attempt    *attempt      // the next one, that somebody waits for
+	checked    bool          // this process has logged in once (R-CLT-30)
+	refused    error         // why it never connects again: ErrRolledBack
 	started    bool          // the connection loop runs
 	kick       chan struct{} // wakes the connection loop out of its back-off
 	flushKick  chan struct{} // wakes the outbox
@@ -62,8 +64,9 @@ type engine struct {
 
 // outcome is what became of an outbox entry, for the caller that waits.
 type outcome struct {
-	status Status
-	err    error
+	status  Status
+	devices []uint64 // that the server took copies for
+	err     error
 }
 
 type settledMessage struct {

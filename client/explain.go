@@ -115,6 +115,8 @@ func ExplainCause(cause string) (what, next string) {
 		return "the recipient has another account key than the one that was pinned", "compare numbers with `pawl verify RECIPIENT`, accept them with --confirm, then " + again
 	case CauseUnknown:
 		return "the server knows nobody of that name any more", "ask the recipient for their address"
+	case CauseDeviceList:
+		return "the server shows a device list of the recipient that contradicts the one known here", "somebody may be lying about who their devices are; ask them, and tell the server's operator"
 	case CauseRefused:
 		return "the server refused it", "the server's operator can say why; " + again
 	case CauseLifetime:

@@ -53,8 +53,8 @@ func (e *engine) audienceOf(tx *vault.Tx, o *outboxRecord, p *person) (a audienc
 
 // seal seals the content of o for everybody in its audience that it is not
 // sealed for yet. If a device has no session, o stays as it is and the outbox
-// starts the sessions first. The caller holds state, writes o, and remembers
-// the pairs after the commit.
+// starts the sessions first; the pairs are nil then. The caller holds state,
+// writes o, and remembers the pairs after the commit.
 func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]session.Pair, error) {
 	a, err := e.audienceOf(tx, o, p)
 	if err != nil {
@@ -229,6 +229,9 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 		if pairs, err = e.seal(tx, o, p); err != nil {
 			return err
 		}
+		if pairs == nil {
+			return errMeanwhile
+		}
 		if len(o.Sealed) == 0 {
 			return errNobody
 		}
@@ -248,6 +251,9 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	}
 	return err
 }
+
+// errMeanwhile: a device joined while sessions with the others were started.
+var errMeanwhile = errors.New("client: the devices have changed meanwhile")
 
 // errNobody: there is no device left to seal an entry for.
 var errNobody = fmt.Errorf("%w: there is no device left to seal it for", ErrRefused)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pawl-chat/pawl/client"
 )
@@ -30,14 +31,18 @@ func (w *world) another(c client.API, name string) client.API {
 	return d
 }
 
-// until calls get, syncing all devices in between, until it says that it has
+// reached calls get, syncing all devices in between, until it says that it has
 // seen what it looks for.
-func until(t *testing.T, what string, seen func() bool, devices ...client.API) {
+func reached(t *testing.T, what string, seen func() bool, devices ...client.API) {
 	t.Helper()
 	limit := ctx(t)
+	pace := time.NewTicker(20 * time.Millisecond) // every look costs the server one
+	defer pace.Stop()
 	for !seen() {
-		if limit.Err() != nil {
+		select {
+		case <-limit.Done():
 			t.Fatalf("waited in vain: %s", what)
+		case <-pace.C:
 		}
 		for _, d := range devices {
 			if err := d.Sync(limit); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -79,7 +84,7 @@ func TestR_CLT_27_28_EveryMessageReachesAllDevices(t *testing.T) {
 		}
 	}
 	for _, d := range []client.API{desktop, phone} {
-		until(t, "the sent message on another device", func() bool { return len(history(t, d, bobs)) == 1 }, d)
+		reached(t, "the sent message on another device", func() bool { return len(history(t, d, bobs)) == 1 }, d)
 		m := history(t, d, bobs)[0]
 		if m.ID != sent.ID || m.Direction != client.Out || m.Text != "to all" || m.FromDevice != laptop.Account().Device ||
 			!m.AcceptedAt.After(m.SentAt.AddDate(0, 0, -1)) || len(m.PerDevice) != 2 {
@@ -90,7 +95,7 @@ func TestR_CLT_27_28_EveryMessageReachesAllDevices(t *testing.T) {
 		}
 	}
 	// Claims of bob's devices are passed on.
-	until(t, "both claims on the desktop", func() bool {
+	reached(t, "both claims on the desktop", func() bool {
 		m := history(t, desktop, bobs)[0]
 		return len(m.Receipts) == 2 && m.Status == client.StatusRead
 	}, bob, tablet, laptop, desktop)
@@ -102,7 +107,7 @@ func TestR_CLT_27_28_EveryMessageReachesAllDevices(t *testing.T) {
 			t.Errorf("a device of bob's got %q", got)
 		}
 	}
-	until(t, "the desktop's message on the laptop", func() bool { return len(history(t, laptop, bobs)) == 4 }, laptop)
+	reached(t, "the desktop's message on the laptop", func() bool { return len(history(t, laptop, bobs)) == 4 }, laptop)
 
 	// An answer reaches all three.
 	send(t, tablet, "alice", "answer")
@@ -114,7 +119,7 @@ func TestR_CLT_27_28_EveryMessageReachesAllDevices(t *testing.T) {
 	// A note to oneself.
 	note := send(t, phone, "me", "milk")
 	for _, d := range []client.API{laptop, desktop} {
-		until(t, "the note", func() bool { return len(history(t, d, alice)) == 1 }, d)
+		reached(t, "the note", func() bool { return len(history(t, d, alice)) == 1 }, d)
 		if m := history(t, d, alice)[0]; m.ID != note.ID || m.Text != "milk" || m.Direction != client.Out {
 			t.Errorf("the note came as %+v", m)
 		}
@@ -134,7 +139,7 @@ func TestR_CLT_28_DecisionsAppearOnTheOtherDevices(t *testing.T) {
 	if err := laptop.Confirm(ctx(t), "bob"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "alias and verification", func() bool {
+	reached(t, "alias and verification", func() bool {
 		all, err := desktop.Contacts(ctx(t))
 		return err == nil && len(all) == 1 && all[0].Alias == "robert" && all[0].Trust == client.TrustVerified
 	}, laptop, desktop)
@@ -160,7 +165,7 @@ func TestR_CLT_28_DecisionsAppearOnTheOtherDevices(t *testing.T) {
 		t.Errorf("%d unread before", n)
 	}
 	take(t, laptop)
-	until(t, "the read mark", func() bool { return unread(desktop) == 0 }, laptop, desktop)
+	reached(t, "the read mark", func() bool { return unread(desktop) == 0 }, laptop, desktop)
 	if got := take(t, desktop); !slices.Contains(got, "news") {
 		t.Errorf("a script on the desktop was not given the message: %q", got)
 	}
@@ -168,7 +173,7 @@ func TestR_CLT_28_DecisionsAppearOnTheOtherDevices(t *testing.T) {
 	if err := desktop.RemoveContact(ctx(t), "robert"); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the removal", func() bool {
+	reached(t, "the removal", func() bool {
 		all, err := laptop.Contacts(ctx(t))
 		return err == nil && len(all) == 0
 	}, laptop, desktop)

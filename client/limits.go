@@ -52,6 +52,7 @@ const (
 	receiptJitter = time.Second
 	partingTime   = time.Second
 	expireEvery   = time.Minute
+	welcomeSince  = time.Hour
 	reconnectMin  = 500 * time.Millisecond
 	reconnectMax  = 60 * time.Second
 )

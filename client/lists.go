@@ -68,8 +68,11 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 				return err
 			}
 		}
-		p, err = news.next.live()
-		return err
+		before := p
+		if p, err = news.next.live(); err != nil || addr != e.self.address || before == nil {
+			return err
+		}
+		return e.welcome(tx, before.list, p.list)
 	})
 	if err != nil {
 		e.lastOrder = before

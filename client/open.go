@@ -194,6 +194,7 @@ func lasting() map[string]served {
 	for _, add := range []func() (string, served){
 		func() (string, served) { return serve(callWait) },
 		func() (string, served) { return serve(callAwait) },
+		func() (string, served) { return serve(callApprove) },
 	} {
 		name, s := add()
 		all[name] = s

@@ -185,7 +185,11 @@ func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait ti
 	stale := false
 	for range repairs {
 		if len(o.Sealed) == 0 || stale {
-			if err := e.prepare(ctx, l, o); err != nil {
+			err := e.prepare(ctx, l, o)
+			if errors.Is(err, errMeanwhile) {
+				continue
+			}
+			if err != nil {
 				return e.undeliverable(ctx, o, err)
 			}
 		}
@@ -336,7 +340,7 @@ func (e *engine) settle(o *outboxRecord) {
 	e.mu.Lock()
 	e.settled = append(e.settled, s)
 	e.mu.Unlock()
-	e.tell(o.ID, outcome{status: StatusAccepted})
+	e.tell(o.ID, outcome{status: StatusAccepted, devices: s.devices})
 }
 
 func (e *engine) isSettled(id []byte) bool {

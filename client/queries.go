@@ -241,6 +241,9 @@ func (e *engine) Wait(ctx context.Context, consumer string) error {
 		if m, err := e.Receive(ctx, consumer, 1); err != nil || len(m) > 0 {
 			return err
 		}
+		if err := e.refusal(); err != nil {
+			return err
+		}
 		select {
 		case <-news:
 		case <-ctx.Done():
@@ -411,7 +414,7 @@ func (e *engine) Resolve(ctx context.Context, word string) (string, error) {
 
 // Status implements API.
 func (e *engine) Status(ctx context.Context) (StatusReport, error) {
-	r := StatusReport{Account: e.Account(), Role: "owner", OwnerPID: os.Getpid()}
+	r := StatusReport{Account: e.Account(), Role: "owner", OwnerPID: os.Getpid(), Warnings: e.warnings()}
 	e.mu.Lock()
 	r.Connected, r.LastContact, r.ClockOffset = e.link != nil, e.lastLive, e.offset
 	if e.link == nil && e.lastErr != nil {

@@ -417,7 +417,7 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	// The ID is taken. The sender's own repetition under it, sealed anew, is
 	// shown once (R-CLT-04); beside somebody else's message it gets another.
 	old, _, ok, err := getMessage(w.tx, c.ID[:])
-	if err != nil || (ok && !old.Outgoing && old.From == k.address && old.FromDevice == uint64(k.device)) {
+	if err != nil || (ok && !old.Outgoing && old.From == k.address) { // whichever device repeats it (R-CLT-33)
 		return err
 	}
 	id := derivedID(c.ID, k.address, k.device)
@@ -520,6 +520,9 @@ func (w *work) hold(m *incoming, addr string) error {
 
 // openHeld opens what was held for a contact whose new identity was accepted.
 func (e *engine) openHeld(ctx context.Context, who string) error {
+	if !e.isChecked() {
+		return nil // openDeferred does it after the login
+	}
 	addr, err := e.resolve(ctx, who)
 	if err != nil {
 		return err

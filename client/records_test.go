@@ -40,6 +40,7 @@ var decoders = map[string]func([]byte) error{
 	"client-count":    func(b []byte) error { _, err := decodeRecord[countRecord](b); return err },
 	"client-owed":     func(b []byte) error { _, err := decodeRecord[owedRecord](b); return err },
 	"client-settings": func(b []byte) error { _, err := decodeRecord[settingsRecord](b); return err },
+	"client-epoch":    func(b []byte) error { _, err := decodeRecord[epochRecord](b); return err },
 	"client-held":     func(b []byte) error { _, err := decodeRecord[heldRecord](b); return err },
 }
 
@@ -100,6 +101,7 @@ func sample() vectors {
 	add("prekeys", "client-prekeys", prekeyRecord{Digest: key, Pending: []byte{1}, Due: 1700000000000, Ticked: 1700000000000, Left: 99})
 	add("consumer", "client-consumer", consumerRecord{Acked: 42})
 	add("count", "client-count", countRecord{N: 42})
+	add("epoch", "client-epoch", epochRecord{Current: id, Next: bytes.Repeat([]byte{8}, 16)})
 	add("held", "client-held", heldRecord{At: 1700000000000, Body: []byte{1}})
 	account.AccountKey = key[:31]
 	v.Vectors = append(v.Vectors,

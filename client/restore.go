@@ -62,14 +62,21 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
 		return nil, s, fmt.Errorf("reading the backup again: %w", err)
 	}
+	api, err := rebuild(ctx, cfg, id, identity, from, req)
+	return api, s, err
+}
+
+// rebuild makes the home: of an identity and, unless from is nil, of the
+// records that belong to it. id names both, so that a repetition is known.
+func rebuild(ctx context.Context, cfg Config, id []byte, identity *backup.Identity, from io.Reader, req RestoreRequest) (API, error) {
 	role, err := owner.Acquire(ctx, cfg.Home, owner.WithSecret(cfg.Unlock.secret()))
 	if err != nil {
-		return nil, s, ownerError(err)
+		return nil, ownerError(err)
 	}
 	own, ok := role.(*owner.Owner)
 	if !ok {
 		role.Close()
-		return nil, s, ErrAlreadyHere
+		return nil, ErrAlreadyHere
 	}
 	v, err := vault.Create(cfg.Home, cfg.Unlock.vault(), tables())
 	made := err == nil
@@ -78,7 +85,7 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 	}
 	if err != nil {
 		own.Close()
-		return nil, s, storeError(err)
+		return nil, storeError(err)
 	}
 	r := &restore{ctx: ctx, cfg: cfg, req: req, vault: v, id: id, identity: identity, list: devicelist.List{}}
 	if err := r.do(from); err != nil {
@@ -90,13 +97,13 @@ func Restore(ctx context.Context, cfg Config, from io.ReadSeeker, req RestoreReq
 			v.Close()
 		}
 		own.Close()
-		return nil, s, err
+		return nil, err
 	}
 	c := &Client{cfg: cfg}
 	if err := c.own(own, v); err != nil {
-		return nil, s, err
+		return nil, err
 	}
-	return c, s, nil
+	return c, nil
 }
 
 // restore is one restore under way.
@@ -116,8 +123,10 @@ func (r *restore) do(from io.Reader) error {
 	if err := r.begin(); err != nil {
 		return err
 	}
-	if err := r.fill(from); err != nil {
-		return err
+	if from != nil {
+		if err := r.fill(from); err != nil {
+			return err
+		}
 	}
 	if err := r.join(); err != nil {
 		return err
@@ -149,6 +158,7 @@ func (r *restore) begin() (err error) {
 	switch {
 	case err == nil && !r.self.record.Registered && bytes.Equal(begun, r.id):
 		r.told = true
+		r.self.record.Chain = r.identity.Chain // of words: it may have grown
 		return nil
 	case err == nil:
 		return ErrAlreadyHere

@@ -15,6 +15,9 @@ import (
 // Send implements API (R-CLT-02): the message, the next session states and the
 // sealed envelopes are one transaction; only then does anything leave.
 func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Message, error) {
+	if err := e.refusal(); err != nil {
+		return Message{}, err
+	}
 	c, err := e.compose(text, o)
 	if err != nil {
 		return Message{}, err
@@ -123,8 +126,10 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 	var sealed map[peerKey]session.Pair
 	err := e.update(ctx, func(tx *vault.Tx) (err error) {
 		if p != nil {
-			if sealed, err = e.seal(tx, o, p); err != nil {
-				return err
+			if e.isChecked() { // else the outbox seals it (R-CLT-30)
+				if sealed, err = e.seal(tx, o, p); err != nil {
+					return err
+				}
 			}
 			if !p.record.Known {
 				p.record.Known = true
@@ -281,8 +286,11 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	e.push()
 	select {
 	case got := <-result:
-		if len(m.PerDevice) == 0 {
-			e.written(ctx, &m) // sealed late: now the devices are known
+		if got.devices != nil { // other devices, perhaps, than when it was written
+			m.PerDevice = make(map[string]Status, len(got.devices))
+			for _, d := range got.devices {
+				m.PerDevice[address.Device(d).String()] = StatusSending
+			}
 		}
 		if got.status != "" {
 			m.advance(got.status)
@@ -309,7 +317,10 @@ func (e *engine) written(ctx context.Context, m *Message) bool {
 // awaitStatus waits until an own message has come as far as q.Want or has
 // failed. It keeps the connection up while it waits (R-CLT-20).
 func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error) {
-	_, _ = e.connected(ctx) // the loop goes on trying
+	if _, err := e.connected(ctx); errors.Is(err, ErrRolledBack) { // else the loop goes on trying
+		m, _ := e.Message(ctx, q.ID)
+		return m, err
+	}
 	for {
 		news := e.watch()
 		m, err := e.Message(ctx, q.ID)
@@ -318,6 +329,8 @@ func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error)
 			return m, err
 		case m.Status == StatusFailed:
 			return m, failure(m.Cause)
+		case e.refusal() != nil:
+			return m, e.refusal()
 		case m.To == e.self.record.Address: // a note to oneself has nobody to answer
 			return m, nil
 		}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
@@ -255,13 +257,41 @@ func (p *person) mark(e *engine, removed bool) *content.ContactMark {
 	}
 }
 
-// introduceTo queues everybody whom this device knows for a new one.
-func (e *engine) introduceTo(tx *vault.Tx, device address.Device) error {
-	return tx.Scan(tableContact, nil, firstOrder, lastOrder, 0, false, func(r vault.Row) error {
-		p, err := e.people.decode(r.Value)
-		if err != nil || p.address == e.self.address {
+// welcome introduces the devices that have joined the account to the people
+// whom this one knows: to all of them, if it holds the account key, else to
+// those about whom something was decided while the new device was unknown here.
+func (e *engine) welcome(tx *vault.Tx, before, now devicelist.List) error {
+	for _, d := range now.Devices[len(before.Devices):] {
+		if d.ID == e.self.device || d.Status != devicelist.Active {
+			continue
+		}
+		since := int64(0)
+		if e.self.account == nil {
+			since = time.Unix(d.AddedAt, 0).Add(-welcomeSince).UnixMilli()
+		}
+		if err := e.introduceTo(tx, d.ID, since); err != nil {
 			return err
 		}
-		return e.tellOwn(tx, content.Sync{Contact: p.mark(e, false)}, device)
+	}
+	return nil
+}
+
+func (e *engine) introduceTo(tx *vault.Tx, device address.Device, since int64) error {
+	var marks []*content.ContactMark
+	err := tx.Scan(tableContact, nil, firstOrder, lastOrder, 0, false, func(r vault.Row) error {
+		p, err := e.people.decode(r.Value)
+		if err != nil || p.address == e.self.address || p.record.Changed < since {
+			return err
+		}
+		m := p.mark(e, false)
+		m.At = time.UnixMilli(max(p.record.Changed, p.record.FirstSeen))
+		marks = append(marks, m)
+		return nil
 	})
+	for _, m := range marks {
+		if err == nil {
+			err = e.tellOwn(tx, content.Sync{Contact: m}, device)
+		}
+	}
+	return err
 }

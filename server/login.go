@@ -32,6 +32,20 @@ func (c *conn) logIn(f relay.Frame) error {
 		c.link.Close(relay.CloseUnauthorized)
 		return link.ErrClosed
 	}
+	// R-REL-30, R-REL-31: before anything of the device is touched, the mailbox
+	// or the connection it has, the state must prove to be its latest. To is
+	// durable before the device hears of it.
+	if err := c.s.conf.Directory.AdvanceEpoch(c.ctx, dev, Epoch(req.From), Epoch(req.To)); err != nil {
+		refused := relay.Refuse(relay.RolledBack)
+		if !errors.Is(err, ErrConflict) {
+			refused = c.s.refuse("advance an epoch", err)
+		} else {
+			c.s.log.Warn("a login came with an epoch that is not the device's")
+		}
+		c.link.Send(response(f.ID, nil, refused))
+		c.link.Close(relay.CloseUnauthorized)
+		return link.ErrClosed
+	}
 	c.login.Stop()
 	c.dev = dev
 	c.s.conns.own(c)
@@ -68,7 +82,7 @@ func (s *Server) proven(ctx context.Context, req *relay.LoginRequest, nonce *[re
 	if !known {
 		key = nobody()
 	}
-	message := relay.LoginMessage(s.host, nonce, &req.Nonce, req.User, req.Device)
+	message := relay.LoginMessage(s.host, nonce, req)
 	if !ed25519.Verify(key, message, req.Signature) || !known {
 		return relay.Refuse(relay.Unauthorized)
 	}

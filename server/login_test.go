@@ -97,8 +97,9 @@ func (c *rawConn) write(b []byte) {
 
 // signed returns a login of the person for this host and these nonces.
 func (p *person) signed(host string, server, client [relay.NonceSize]byte) relay.LoginRequest {
-	return relay.LoginRequest{User: p.addr.User(), Device: p.device, Nonce: client,
-		Signature: ed25519.Sign(p.sign, relay.LoginMessage(host, &server, &client, p.addr.User(), p.device))}
+	l := relay.LoginRequest{User: p.addr.User(), Device: p.device, Nonce: client}
+	l.Signature = ed25519.Sign(p.sign, relay.LoginMessage(host, &server, &l))
+	return l
 }
 
 func frame(id uint64, op relay.Op, m relay.Message) []byte {

@@ -22,9 +22,12 @@ type Rate struct {
 type Limits struct {
 	// Connects and Registrations are per network address: an IPv4 address or an
 	// IPv6 /64.
-	Connects, Registrations Rate
+	Connects, Registrations, Meets Rate
 	// ConnectionsPerAddress and Connections bound connections at one time.
 	ConnectionsPerAddress, Connections int
+	// MeetingsPerAddress and Meetings bound the sides of meetings of devices that
+	// link, at one time.
+	MeetingsPerAddress, Meetings int
 	// BundlePair is per requesting and target device, BundleTarget per target
 	// device, BundleRequester per requesting account. All three refuse when
 	// their table is full.
@@ -48,6 +51,7 @@ func (l *Limits) defaults() {
 	}{
 		{&l.Connects, 400, 50 * time.Millisecond},
 		{&l.Registrations, 100, time.Second},
+		{&l.Meets, 60, 5 * time.Second},
 		{&l.BundlePair, 6, 10 * time.Minute},
 		{&l.BundleTarget, 60, 20 * time.Second},
 		{&l.BundleRequester, 120, 10 * time.Second},
@@ -65,7 +69,7 @@ func (l *Limits) defaults() {
 	for _, d := range []struct {
 		of *int
 		n  int
-	}{{&l.ConnectionsPerAddress, 4096}, {&l.Connections, 100_000}, {&l.Buckets, 100_000}, {&l.CachedAccounts, 10_000}} {
+	}{{&l.ConnectionsPerAddress, 4096}, {&l.Connections, 100_000}, {&l.MeetingsPerAddress, 32}, {&l.Meetings, 4096}, {&l.Buckets, 100_000}, {&l.CachedAccounts, 10_000}} {
 		if *d.of == 0 {
 			*d.of = d.n
 		}
@@ -75,6 +79,7 @@ func (l *Limits) defaults() {
 // limiters are the buckets of one server, in memory.
 type limiters struct {
 	connect, register  *buckets[string]
+	meet               *buckets[string]
 	bundlePair         *buckets[[2]Device]
 	bundleTarget       *buckets[Device]
 	bundleRequester    *buckets[string]
@@ -89,6 +94,7 @@ func newLimiters(l Limits) *limiters {
 	return &limiters{
 		connect:         newBuckets[string](l.Connects, l.Buckets, false),
 		register:        newBuckets[string](l.Registrations, l.Buckets, false),
+		meet:            newBuckets[string](l.Meets, l.Buckets, false),
 		bundlePair:      newBuckets[[2]Device](l.BundlePair, l.Buckets, true),
 		bundleTarget:    newBuckets[Device](l.BundleTarget, l.Buckets, true),
 		bundleRequester: newBuckets[string](l.BundleRequester, l.Buckets, true),

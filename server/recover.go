@@ -101,7 +101,7 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 		}
 		if err != nil {
 			if refused, _ := refusal(err); refused.Code == relay.Conflict {
-				conflict = &relay.RecoverConflict{Version: a.list.Version, Entries: a.after(list.Version)}
+				conflict = &relay.RecoverConflict{Version: a.list.Version, Entries: a.after(a.parted(list))}
 				return false, refused
 			}
 			return false, err
@@ -138,6 +138,17 @@ func (s *Server) addDevice(req *relay.RecoverRequest) (conflict *relay.RecoverCo
 	}
 	s.log.Info("device added by the account key")
 	return nil, s.cutOff(changed, Device{})
+}
+
+// parted is the version from which the requester lacks entries: that of its
+// entry or, when its entry follows another one than the list has before it,
+// the first (R-RCV-05).
+func (a *account) parted(l devicelist.List) uint64 {
+	before := l.Version - 1 // at least 1
+	if before <= uint64(len(a.rec.Entries)) && devicelist.Hash(a.rec.Entries[before-1]) != l.Prev {
+		return 1
+	}
+	return l.Version
 }
 
 // after returns a page of the entries from a version on.

@@ -195,3 +195,49 @@ func TestR_RCV_04_TheListHasMovedOn(t *testing.T) {
 		t.Error("a conflict without a version")
 	}
 }
+
+// Who has the account key and no list asks with an entry that follows nothing:
+// it gets the list from its first entry on, and nothing is changed.
+func TestR_RCV_05_TheWholeList(t *testing.T) {
+	w := serve(t)
+	alice := w.joined("alice")
+	for versions := 1; versions < 4; versions++ {
+		id, sign := address.NewDevice(), key(t)
+		ask := devicelist.First(alice.accountKey(), alice.list.Address, alice.describe(id, sign), time.Now())
+		ask.Version = 2
+		ask.Prev[0] = 1
+		entry, err := devicelist.Sign(ask, alice.account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up, _ := prekeys.Generate(time.Now(), prekeys.Owner{Account: alice.accountKey(), Device: uint64(id)}, sign)
+		entries, err := w.tryRecover(relay.RecoverRequest{Entry: entry, Upload: up.Bytes()})
+		wantCode(t, err, relay.Conflict)
+		list, bad := devicelist.VerifyChain(entries)
+		if bad != nil || len(entries) != versions || list.Hash() != alice.list.Hash() {
+			t.Fatalf("%d entries, %v", len(entries), bad)
+		}
+		// An entry that follows the first gets what comes after it, as before.
+		if versions > 1 {
+			first, err := devicelist.Verify(entries[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			stale := *alice
+			stale.list = first
+			r, _, _ := stale.comeback(false)
+			later, err := w.tryRecover(r)
+			wantCode(t, err, relay.Conflict)
+			if len(later) != versions-1 {
+				t.Errorf("%d entries after the first of %d", len(later), versions)
+			}
+		}
+		r, _, _ := alice.comeback(false)
+		if _, err := w.tryRecover(r); err != nil {
+			t.Fatal(err)
+		}
+		if alice.list, err = devicelist.Extend(alice.list, r.Entry); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -94,6 +94,7 @@ type Server struct {
 	limits   *limiters
 	accounts *accounts
 	conns    conns
+	meetings *meetings
 	served   atomic.Bool
 
 	// store is the context of store operations: it outlives a stop until what
@@ -160,6 +161,7 @@ func (s *Server) prepare() error {
 	}
 	s.pin = pin
 	s.accounts = newAccounts(s.conf.Directory, s.conf.Limits.CachedAccounts)
+	s.meetings = newMeetings(s.limits, s.conf.Limits, s.now)
 	s.conns.byDevice = make(map[Device]*conn)
 	s.conns.all = make(map[*conn]struct{})
 	s.store, s.storeEnd = context.WithCancel(context.Background())
@@ -252,6 +254,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) {
 		s.recover(w, r)
 	case r.URL.Path == relay.PathConnect && r.Method == http.MethodGet:
 		s.connect(w, r)
+	case r.URL.Path == relay.PathMeet && r.Method == http.MethodGet:
+		s.meet(w, r)
 	default:
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusNotFound)
@@ -291,6 +295,7 @@ func (s *Server) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), s.conf.Grace)
 	defer cancel()
 	var all sync.WaitGroup
+	all.Go(s.meetings.stop)
 	all.Go(func() {
 		if s.http.Shutdown(ctx) != nil {
 			s.http.Close()

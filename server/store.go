@@ -29,8 +29,9 @@ var (
 	ErrNotFound = errors.New("no such account")
 	// ErrExists: the user name is taken by another account.
 	ErrExists = errors.New("the user name is taken")
-	// ErrConflict: the account record has moved on; read it again.
-	ErrConflict = errors.New("the account record has changed meanwhile")
+	// ErrConflict: what a change begins with is not what is held any more: the
+	// account record has moved on, or another epoch is held.
+	ErrConflict = errors.New("what is stored has changed meanwhile")
 	// ErrInvite: the invite is unknown, expired or used up.
 	ErrInvite = errors.New("the invite is not valid")
 	// ErrFull: a device's mailbox has no room. Nothing was stored for any device.
@@ -117,6 +118,10 @@ type Taken struct {
 	EC, KEM *OneTimeKey
 }
 
+// Epoch is a value of a device's choosing that changes with each of its logins.
+// What it is compared with is all that it means here.
+type Epoch [16]byte
+
 // InviteHash is the SHA-256 of an invite's token: the store cannot give out
 // what it does not know.
 type InviteHash [32]byte
@@ -146,7 +151,8 @@ type Change struct {
 	Record []byte
 	// OneTime sets are replaced in the same transaction, as by PutOneTime.
 	OneTime []OneTimeSet
-	// Removed devices lose their one-time prekeys in the same transaction.
+	// Removed devices lose their one-time prekeys and their epoch in the same
+	// transaction.
 	Removed []DeviceID
 }
 
@@ -182,6 +188,12 @@ type Directory interface {
 	// devices have no keys: that is not an error.
 	TakeOneTime(ctx context.Context, dev Device) (Taken, error)
 
+	// AdvanceEpoch moves a device from one epoch to the next. It is done if
+	// nothing is held for the device, or from, which to then replaces, or to
+	// itself: an earlier attempt whose answer was lost. Else ErrConflict, and
+	// what is held stays. ErrNotFound.
+	AdvanceEpoch(ctx context.Context, dev Device, from, to Epoch) error
+
 	// CountOneTime counts the keys left. It may be a little stale.
 	CountOneTime(ctx context.Context, dev Device) (ec, kem int, err error)
 
@@ -201,7 +213,8 @@ type Directory interface {
 
 	// Restored must be called once after a store was restored from a backup or
 	// snapshot, before it serves: it voids every one-time prekey, since those
-	// taken after the copy was made have come back, and begins a new generation.
+	// taken after the copy was made have come back, forgets every epoch, since
+	// devices have moved on from those in the copy, and begins a new generation.
 	Restored(ctx context.Context) (generation uint64, err error)
 }
 

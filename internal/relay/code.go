@@ -28,6 +28,7 @@ const (
 	InviteInvalid Code = 11 // the invite is unknown, expired or used up
 	Stale         Code = 12 // the sender's picture of a device list is old
 	Internal      Code = 13 // a defect or an answer that nobody understands
+	RolledBack    Code = 14 // the epoch of the login is not the present one
 )
 
 var codeNames = [...]string{
@@ -45,6 +46,7 @@ var codeNames = [...]string{
 	InviteInvalid: "the invite is not valid",
 	Stale:         "the device list is out of date",
 	Internal:      "internal error of the server",
+	RolledBack:    "the state is not the one that the server saw last",
 }
 
 // Error returns the code in words.
@@ -136,7 +138,7 @@ func (c Code) HTTPStatus() int {
 		return 200
 	case BadRequest:
 		return 400
-	case Unauthorized, Closed, InviteInvalid:
+	case Unauthorized, Closed, InviteInvalid, RolledBack:
 		return 403
 	case NotFound:
 		return 404

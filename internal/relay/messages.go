@@ -71,12 +71,15 @@ type Hello struct {
 
 func (h *Hello) check() error { return nil }
 
-// LoginRequest proves possession of the device's signing key.
+// LoginRequest proves possession of the device's signing key and of its
+// epoch: From is the one it has, To the one it is going to have (R-REL-30).
 type LoginRequest struct {
 	User      string          `cbor:"1,keyasint"`
 	Device    address.Device  `cbor:"2,keyasint"`
 	Nonce     [NonceSize]byte `cbor:"3,keyasint"`
 	Signature []byte          `cbor:"4,keyasint"` // over LoginMessage
+	From      Epoch           `cbor:"5,keyasint"`
+	To        Epoch           `cbor:"6,keyasint"`
 }
 
 func (l *LoginRequest) check() error {

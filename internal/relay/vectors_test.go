@@ -37,9 +37,10 @@ func TestVectors(t *testing.T) {
 	copy(clientNonce[:], bytes.Repeat([]byte{2}, NonceSize))
 	seed := bytes.Repeat([]byte{3}, ed25519.SeedSize)
 	device := ed25519.NewKeyFromSeed(seed)
-	message := LoginMessage("example.org", &serverNonce, &clientNonce, "alice", 7)
-	login := LoginRequest{User: "alice", Device: 7, Nonce: clientNonce, Signature: ed25519.Sign(device, message)}
-	elsewhere := LoginMessage("example.com", &serverNonce, &clientNonce, "alice", 7)
+	login := LoginRequest{User: "alice", Device: 7, Nonce: clientNonce, From: Epoch{4}, To: Epoch{5}}
+	message := LoginMessage("example.org", &serverNonce, &login)
+	login.Signature = ed25519.Sign(device, message)
+	elsewhere := LoginMessage("example.com", &serverNonce, &login)
 	if ed25519.Verify(device.Public().(ed25519.PublicKey), elsewhere, login.Signature) {
 		t.Error("a login verifies for another server")
 	}

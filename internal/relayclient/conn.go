@@ -23,6 +23,10 @@ type Login struct {
 	User   string // canonical user name
 	Device address.Device
 	Key    ed25519.PrivateKey
+	// Epoch returns the epoch that the device has and the one that this login
+	// moves it to (R-REL-30). It is called once, when the server has been reached
+	// and right before the login is sent. Nil offers zeros.
+	Epoch func(context.Context) (from, to relay.Epoch, err error)
 }
 
 // Batch is a group of messages in the order of their sequence numbers. Empty
@@ -62,7 +66,7 @@ type answer struct {
 
 // Dial connects and logs in. It fails with ErrUnreachable, ErrPin or a
 // *relay.Error; relay.Unauthorized means that the server does not know the
-// device, or no longer.
+// device, or no longer, relay.RolledBack that it last saw another epoch.
 func Dial(ctx context.Context, t Target, l Login) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -120,7 +124,12 @@ func (c *Conn) login(ctx context.Context, t Target, l Login) error {
 	}
 	req := relay.LoginRequest{User: l.User, Device: l.Device}
 	rand.Read(req.Nonce[:])
-	req.Signature = ed25519.Sign(l.Key, relay.LoginMessage(host, &nonce, &req.Nonce, l.User, l.Device))
+	if l.Epoch != nil {
+		if req.From, req.To, err = l.Epoch(ctx); err != nil {
+			return err
+		}
+	}
+	req.Signature = ed25519.Sign(l.Key, relay.LoginMessage(host, &nonce, &req))
 	asked := time.Now()
 	var result relay.LoginResult
 	if err := c.call(ctx, relay.OpLogin, codec.Marshal(req), &result); err != nil {

@@ -25,6 +25,7 @@ type Store struct {
 	invites    map[server.InviteHash]server.Invite
 	keys       map[keySet]map[uint64][]byte
 	batches    map[keySet][]server.BatchID
+	epochs     map[server.Device]server.Epoch
 	generation uint64
 	seq        server.Seq
 	boxes      map[server.Device]*box
@@ -61,6 +62,7 @@ func New() *Store {
 		invites:    make(map[server.InviteHash]server.Invite),
 		keys:       make(map[keySet]map[uint64][]byte),
 		batches:    make(map[keySet][]server.BatchID),
+		epochs:     make(map[server.Device]server.Epoch),
 		boxes:      make(map[server.Device]*box),
 		generation: 1,
 	}
@@ -155,6 +157,7 @@ func (s *Store) UpdateAccount(ctx context.Context, c server.Change) (server.Vers
 	s.accounts[c.User] = server.Account{User: c.User, Version: c.Old + 1, Record: copyOf(c.Record)}
 	for _, id := range c.Removed {
 		s.dropKeys(server.Device{User: c.User, ID: id})
+		delete(s.epochs, server.Device{User: c.User, ID: id})
 	}
 	s.putSets(c.User, c.OneTime)
 	return c.Old + 1, nil
@@ -218,6 +221,26 @@ func (s *Store) take(k keySet) *server.OneTimeKey {
 		delete(s.keys[k], id)
 		return &server.OneTimeKey{ID: id, Public: public}
 	}
+	return nil
+}
+
+// AdvanceEpoch implements server.Directory.
+func (s *Store) AdvanceEpoch(ctx context.Context, dev server.Device, from, to server.Epoch) error {
+	if dev.User == "" || dev.ID == 0 {
+		return server.ErrInvalid
+	}
+	err := s.enter(ctx)
+	defer s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if _, ok := s.accounts[dev.User]; !ok {
+		return server.ErrNotFound
+	}
+	if held, ok := s.epochs[dev]; ok && held != from && held != to {
+		return server.ErrConflict
+	}
+	s.epochs[dev] = to
 	return nil
 }
 
@@ -290,6 +313,7 @@ func (s *Store) Restored(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	clear(s.keys)
+	clear(s.epochs)
 	s.generation++
 	return s.generation, nil
 }

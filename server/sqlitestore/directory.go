@@ -111,7 +111,7 @@ func (s *Store) UpdateAccount(ctx context.Context, c server.Change) (version ser
 			return err
 		}
 		for _, id := range c.Removed {
-			if err := w.dropKeys(c.User, id); err != nil {
+			if err := w.dropState(c.User, id); err != nil {
 				return err
 			}
 		}
@@ -123,8 +123,8 @@ func (s *Store) UpdateAccount(ctx context.Context, c server.Change) (version ser
 	return version, nil
 }
 
-// dropKeys removes the one-time prekeys of a device.
-func (w *writer) dropKeys(user string, id address.Device) error {
+// dropState removes the one-time prekeys and the epoch of a device.
+func (w *writer) dropState(user string, id address.Device) error {
 	b, err := w.box(server.Device{User: user, ID: id}, false)
 	if b == nil || err != nil {
 		return err
@@ -134,7 +134,8 @@ func (w *writer) dropKeys(user string, id address.Device) error {
 			return err
 		}
 	}
-	return nil
+	_, err = w.dropEpoch.exec(b.num)
+	return err
 }
 
 // putSets replaces sets of one-time prekeys whose batch is new (R-STO-06).
@@ -222,6 +223,48 @@ func (w *writer) takeKey(dev server.Device, num int64, kind server.OneTimeKind) 
 	}
 }
 
+// AdvanceEpoch implements server.Directory: one small write in the batch of the
+// moment (R-STO-23). A damaged row counts as none: a flipped bit does not lock a
+// device out.
+func (s *Store) AdvanceEpoch(ctx context.Context, dev server.Device, from, to server.Epoch) error {
+	if dev.User == "" || dev.ID == 0 {
+		return server.ErrInvalid
+	}
+	return s.do(ctx, 0, func(w *writer) error {
+		_, found, err := w.hasAccount.one(dev.User)
+		if err == nil && !found {
+			err = server.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		b, err := w.box(dev, false)
+		if err != nil {
+			return err
+		}
+		if b != nil {
+			row, found, err := w.epoch.one(b.num)
+			if err != nil {
+				return err
+			}
+			if found {
+				held := blob(row[0])
+				switch {
+				case len(held) != len(to) || sumEpoch(dev, held) != integer(row[1]):
+				case bytes.Equal(held, to[:]):
+					return nil // an earlier attempt went through
+				case !bytes.Equal(held, from[:]):
+					return server.ErrConflict
+				}
+			}
+		} else if b, err = w.box(dev, true); err != nil {
+			return err
+		}
+		_, err = w.setEpoch.exec(b.num, to[:], sumEpoch(dev, to[:]))
+		return err
+	})
+}
+
 // CountOneTime implements server.Directory.
 func (s *Store) CountOneTime(ctx context.Context, dev server.Device) (ec, kem int, err error) {
 	err = s.read(ctx, func(r *reader) error {
@@ -298,6 +341,9 @@ func (s *Store) Generation(ctx context.Context) (g uint64, err error) {
 func (s *Store) Restored(ctx context.Context) (g uint64, err error) {
 	err = s.do(ctx, 0, func(w *writer) error {
 		if _, err := w.void.exec(); err != nil {
+			return err
+		}
+		if _, err := w.voidEpochs.exec(); err != nil {
 			return err
 		}
 		if _, err := w.generation.exec(); err != nil {

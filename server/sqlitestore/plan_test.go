@@ -25,6 +25,8 @@ func TestPlans(t *testing.T) {
 		sqlAck:        "INTEGER PRIMARY KEY",
 		sqlDelete:     "INTEGER PRIMARY KEY",
 		sqlTake:       "PRIMARY KEY",
+		sqlEpochOf:    "INTEGER PRIMARY KEY",
+		sqlDropEpoch:  "INTEGER PRIMARY KEY",
 		sqlFindDevice: "sqlite_autoindex_device_1",
 	} {
 		st, err := c.prepare("EXPLAIN QUERY PLAN "+sql, 4)

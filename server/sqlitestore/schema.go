@@ -5,9 +5,9 @@ const applicationID = 0x7061776c
 
 // schemaVersion is kept in PRAGMA user_version; a newer one is refused
 // (R-STO-20).
-const schemaVersion = 1
+const schemaVersion = 2
 
-// schema of version 1. Times are Unix milliseconds. Every column sum is the
+// schema of this version. Times are Unix milliseconds. Every column sum is the
 // CRC-32C of the row's lasting content (sum.go), since SQLite itself does not
 // notice a flipped bit inside a value.
 //
@@ -73,6 +73,16 @@ CREATE TABLE message (
 CREATE UNIQUE INDEX message_id ON message (dev, id);
 CREATE INDEX message_pending ON message (dev) WHERE body IS NOT NULL;
 CREATE INDEX message_due ON message (due);
+` + schemaEpoch
+
+// schemaEpoch is what version 2 added. An epoch has a row of its own because it
+// is written at every login and the rest of a device's row hardly ever.
+const schemaEpoch = `
+CREATE TABLE epoch (
+  dev INTEGER PRIMARY KEY,
+  value BLOB NOT NULL,
+  sum INTEGER NOT NULL
+);
 `
 
 // Statements of the writer.
@@ -109,6 +119,10 @@ const (
 	sqlAddOneTime  = `INSERT INTO onetime (dev, kind, id, public, sum) VALUES (?1, ?2, ?3, ?4, ?5)`
 	sqlTake        = `DELETE FROM onetime WHERE dev = ?1 AND kind = ?2 AND id = (SELECT id FROM onetime WHERE dev = ?1 AND kind = ?2 LIMIT 1) RETURNING id, public, sum`
 	sqlVoid        = `DELETE FROM onetime`
+	sqlEpochOf     = `SELECT value, sum FROM epoch WHERE dev = ?1`
+	sqlSetEpoch    = `INSERT INTO epoch (dev, value, sum) VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET value = excluded.value, sum = excluded.sum`
+	sqlDropEpoch   = `DELETE FROM epoch WHERE dev = ?1`
+	sqlVoidEpochs  = `DELETE FROM epoch`
 )
 
 // Statements of the readers.

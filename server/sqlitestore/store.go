@@ -165,7 +165,13 @@ func inspect(c *conn, path string) error {
 	if version > schemaVersion {
 		return fmt.Errorf("%w: schema %d, this one knows %d", server.ErrNewer, version, schemaVersion)
 	}
-	if version != schemaVersion {
+	switch version {
+	case schemaVersion:
+	case 1:
+		if err := c.run("BEGIN IMMEDIATE;" + schemaEpoch + "PRAGMA user_version = 2; COMMIT"); err != nil {
+			return err
+		}
+	default:
 		return fmt.Errorf("%w: schema version %d was never released", server.ErrDamaged, version)
 	}
 	// A file shorter than its page count was cut off. What the log still holds

@@ -40,6 +40,10 @@ func sumOneTime(dev server.Device, kind, id int64, public []byte) int64 {
 	return sum([3]int64{sumDevice(dev), kind, id}, nil, public)
 }
 
+func sumEpoch(dev server.Device, epoch []byte) int64 {
+	return sum([3]int64{sumDevice(dev)}, nil, epoch)
+}
+
 func sumInvite(hash []byte, expires, uses int64) int64 {
 	return sum([3]int64{expires, uses}, hash, nil)
 }

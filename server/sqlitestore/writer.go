@@ -52,6 +52,7 @@ type writer struct {
 	account, hasAccount, addAccount, setAccount                 *stmt
 	invite, useInvite, putInvite, dropInvites                   *stmt
 	addUpload, trimUploads, dropOneTime, addOneTime, take, void *stmt
+	epoch, setEpoch, dropEpoch, voidEpochs                      *stmt
 	ckptNoop, ckptPassive, ckptTruncate                         *stmt
 }
 
@@ -100,6 +101,7 @@ func newWriter(path string, hub *server.Hub, fatal func(error)) (_ *writer, err 
 		{&w.putInvite, sqlPutInvite, 0}, {&w.dropInvites, sqlDropInvites, 0}, {&w.addUpload, sqlAddUpload, 0},
 		{&w.trimUploads, sqlTrimUploads, 0}, {&w.dropOneTime, sqlDropOneTime, 0}, {&w.addOneTime, sqlAddOneTime, 0},
 		{&w.take, sqlTake, 3}, {&w.void, sqlVoid, 0},
+		{&w.epoch, sqlEpochOf, 2}, {&w.setEpoch, sqlSetEpoch, 0}, {&w.dropEpoch, sqlDropEpoch, 0}, {&w.voidEpochs, sqlVoidEpochs, 0},
 		{&w.ckptNoop, "PRAGMA wal_checkpoint(NOOP)", 3}, {&w.ckptPassive, "PRAGMA wal_checkpoint(PASSIVE)", 3},
 		{&w.ckptTruncate, "PRAGMA wal_checkpoint(TRUNCATE)", 3},
 	} {

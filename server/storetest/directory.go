@@ -205,6 +205,51 @@ var directoryHistories = []history{
 			h.Fatalf("seq %d after %d", after, before)
 		}
 	}},
+	{"an epoch moves on only from the one that is held", func(h *harness) { // R-STO-23
+		dev := device("alice", 1<<63|1)
+		h.is(h.AdvanceEpoch(h.ctx, dev, server.Epoch{}, server.Epoch{1}), server.ErrNotFound)
+		h.account("alice")
+		h.is(h.AdvanceEpoch(h.ctx, device("alice", 0), server.Epoch{}, server.Epoch{1}), server.ErrInvalid)
+		h.is(h.AdvanceEpoch(h.ctx, device("", 1), server.Epoch{}, server.Epoch{1}), server.ErrInvalid)
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{7}, server.Epoch{1})) // nothing was held
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{1}, server.Epoch{2}))
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{1}, server.Epoch{2})) // the answer was lost
+		h.reopen()
+		h.is(h.AdvanceEpoch(h.ctx, dev, server.Epoch{1}, server.Epoch{3}), server.ErrConflict)
+		h.is(h.AdvanceEpoch(h.ctx, dev, server.Epoch{}, server.Epoch{1}), server.ErrConflict)
+		h.ok(h.AdvanceEpoch(h.ctx, device("alice", 2), server.Epoch{}, server.Epoch{9})) // another device
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{2}, server.Epoch{4}))
+		h.is(h.AdvanceEpoch(h.ctx, dev, server.Epoch{2}, server.Epoch{5}), server.ErrConflict)
+		h.reopen()
+		h.is(h.AdvanceEpoch(h.ctx, dev, server.Epoch{2}, server.Epoch{5}), server.ErrConflict)
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{4}, server.Epoch{5}))
+	}},
+	{"the epoch of a removed device goes with it", func(h *harness) { // R-STO-23
+		one, two := device("alice", 1), device("alice", 2)
+		h.account("alice")
+		for _, dev := range []server.Device{one, two} {
+			h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{}, server.Epoch{1}))
+		}
+		c := server.Change{User: "alice", Old: 4, Record: []byte("r"), Removed: []address.Device{one.ID}}
+		_, err := h.UpdateAccount(h.ctx, c)
+		h.is(err, server.ErrConflict)
+		h.is(h.AdvanceEpoch(h.ctx, one, server.Epoch{8}, server.Epoch{9}), server.ErrConflict)
+		c.Old = 1
+		_, err = h.UpdateAccount(h.ctx, c)
+		h.ok(err)
+		h.ok(h.AdvanceEpoch(h.ctx, one, server.Epoch{8}, server.Epoch{9})) // nothing is held
+		h.is(h.AdvanceEpoch(h.ctx, two, server.Epoch{8}, server.Epoch{9}), server.ErrConflict)
+	}},
+	{"a restored store refuses nobody for an epoch", func(h *harness) { // R-STO-18
+		dev := device("alice", 1)
+		h.account("alice")
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{}, server.Epoch{1}))
+		_, err := h.Restored(h.ctx)
+		h.ok(err)
+		h.reopen()
+		h.ok(h.AdvanceEpoch(h.ctx, dev, server.Epoch{5}, server.Epoch{6})) // it has moved on since the copy
+		h.is(h.AdvanceEpoch(h.ctx, dev, server.Epoch{1}, server.Epoch{7}), server.ErrConflict)
+	}},
 	{"arguments are checked", func(h *harness) { // R-STO-05
 		h.account("alice")
 		dev := device("alice", 1)

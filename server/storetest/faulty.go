@@ -72,6 +72,10 @@ func (f *Faulty) TakeOneTime(ctx context.Context, dev server.Device) (server.Tak
 	return faulty(f, "TakeOneTime", func() (server.Taken, error) { return f.Store.TakeOneTime(ctx, dev) })
 }
 
+func (f *Faulty) AdvanceEpoch(ctx context.Context, dev server.Device, from, to server.Epoch) error {
+	return faultyVoid(f, "AdvanceEpoch", func() error { return f.Store.AdvanceEpoch(ctx, dev, from, to) })
+}
+
 func (f *Faulty) PutInvite(ctx context.Context, i server.Invite) error {
 	return faultyVoid(f, "PutInvite", func() error { return f.Store.PutInvite(ctx, i) })
 }
@@ -193,6 +197,7 @@ func runStory(t *testing.T, f Factory, decide func(string) Fault) {
 	}
 	var acked []uint64
 	for n := range uint64(6) {
+		again(h, func() error { return s.AdvanceEpoch(h.ctx, one, server.Epoch{byte(n)}, server.Epoch{byte(n + 1)}) })
 		again(h, func() error {
 			_, err := s.Append(h.ctx, []server.Envelope{envelope(one, n+1), envelope(two, n+1)})
 			return err

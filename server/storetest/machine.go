@@ -38,6 +38,7 @@ func runMachine(t *testing.T, f Factory) {
 			"account":       m.account,
 			"put keys":      m.putKeys,
 			"take":          m.take,
+			"advance epoch": m.advanceEpoch,
 			"restored":      m.restored,
 		}
 		if reopens {
@@ -70,6 +71,7 @@ type model struct {
 	accounts   map[string]*server.Account
 	keys       []*modelKey
 	batches    map[modelBatch]bool
+	epochs     map[server.Device]server.Epoch
 	next       uint64 // ids of messages, keys and batches
 	generation uint64
 }
@@ -95,7 +97,8 @@ type modelBatch struct {
 
 func newModel() *model {
 	return &model{removed: map[server.Device]bool{}, last: map[server.Device]server.Seq{},
-		accounts: map[string]*server.Account{}, batches: map[modelBatch]bool{}, generation: 1}
+		accounts: map[string]*server.Account{}, batches: map[modelBatch]bool{},
+		epochs: map[server.Device]server.Epoch{}, generation: 1}
 }
 
 func (m *model) known(dev server.Device, id server.MessageID) *modelMessage {
@@ -299,6 +302,29 @@ func (m *machine) update(t *rapid.T) {
 				k.left = false
 			}
 		}
+		delete(m.epochs, gone)
+	}
+}
+
+// advanceEpoch draws from so few values that all cases come.
+func (m *machine) advanceEpoch(t *rapid.T) {
+	dev := drawDevice(t, drawUser(t))
+	draw := func(name string) server.Epoch { return server.Epoch{byte(rapid.IntRange(0, 2).Draw(t, name))} }
+	from, to := draw("from"), draw("to")
+	err := m.s.AdvanceEpoch(m.ctx, dev, from, to)
+	switch held, ok := m.epochs[dev]; {
+	case m.accounts[dev.User] == nil:
+		if !errors.Is(err, server.ErrNotFound) {
+			t.Fatalf("%v, want ErrNotFound", err)
+		}
+	case ok && held != from && held != to:
+		if !errors.Is(err, server.ErrConflict) {
+			t.Fatalf("%v, want ErrConflict", err)
+		}
+	case err != nil:
+		t.Fatal(err)
+	default:
+		m.epochs[dev] = to
 	}
 }
 
@@ -396,4 +422,5 @@ func (m *machine) restored(t *rapid.T) {
 	for _, k := range m.keys {
 		k.left = false
 	}
+	clear(m.epochs)
 }

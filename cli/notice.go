@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pawl-chat/pawl/client"
+)
+
+// alarming reports whether a notice may mean that somebody interferes, so that
+// a person has to look at it (R-CLI-19).
+func alarming(notice string) bool {
+	switch notice {
+	case client.NoticeIdentityChanged, client.NoticeAccountRecovered, client.NoticeListForked, client.NoticeListRolledBack:
+		return true
+	}
+	return false
+}
+
+// noticeText says in words what an event object says to programs. It is clean.
+func noticeText(m client.Message) string {
+	peer, device := clean(m.Conversation), ""
+	if m.Text != "" {
+		device = " " + clean(m.Text)
+	}
+	own := m.Conversation == m.To // the notices of one's own account
+	whose := func(theirs, ours string) string {
+		if own {
+			return ours
+		}
+		return fmt.Sprintf(theirs, peer)
+	}
+	account := whose("the account %s", "this account")
+	switch m.Notice {
+	case client.NoticeIdentityChanged:
+		return fmt.Sprintf("the identity of %s has changed; compare safety numbers with `pawl verify %s` before you go on", peer, peer)
+	case client.NoticeSessionReset:
+		return fmt.Sprintf("a new session with %s was started; messages that were under way may be lost", peer)
+	case client.NoticeLastResort:
+		return fmt.Sprintf("the first message to %s found no one-time key of theirs; it is protected by keys that their device keeps for weeks", peer)
+	case client.NoticeDeviceAdded:
+		return account + " has a new device" + named(device) + "; messages go to it from now on"
+	case client.NoticeDeviceRevoked:
+		return account + " has removed its device" + device + "; nothing is sealed for it any more"
+	case client.NoticeDeviceRenamed:
+		return account + " has renamed a device" + named(device)
+	case client.NoticeAccountRecovered:
+		return account + " was taken back with its account key: every earlier device was removed and a new one added" + named(device) + "; " +
+			whose("ask by another way whether that was %s", "if that was not you, somebody has your recovery file or words")
+	case client.NoticeListForked:
+		return "the server has shown a device list of " + account + " that contradicts the one held here, which stays; the server may be telling people different things"
+	case client.NoticeListRolledBack:
+		return "the server has shown an older device list of " + account + " than the one held here, which stays; it may be hiding a removed or a new device"
+	case client.NoticeMessagesMissing:
+		return "messages of " + peer + named(device) + " were sent and have not come; they are asked for again"
+	case client.NoticeMessagesRecovered:
+		return "messages of " + peer + named(device) + " that were missing have come"
+	}
+	return peer + ": " + clean(strings.ReplaceAll(m.Notice, "_", " ")) + named(device)
+}
+
+func named(device string) string {
+	if device == "" {
+		return ""
+	}
+	return " (" + device[1:] + ")"
+}
+
+// printNotice says a notice on standard error: what may be trouble as a
+// warning, the rest plainly. --quiet silences neither.
+func (a *app) printNotice(m client.Message) {
+	switch m.Notice {
+	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered:
+		fmt.Fprintf(a.env.Stderr, "pawl: %s\n", noticeText(m))
+	default:
+		a.out.warn("%s", noticeText(m))
+	}
+}
