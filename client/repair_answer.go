@@ -76,7 +76,8 @@ func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 	}
 	w.e.log.Info("messages were sent again to a device that could not open them", "count", len(texts))
 	if own {
-		return w.e.introduceTo(w.tx, k.device) // decisions about contacts, which may be lost too
+		// Decisions about contacts may be lost too.
+		return w.e.introduceTo(w.tx, k.device, since-2*ClockTolerance.Milliseconds())
 	}
 	return nil
 }
