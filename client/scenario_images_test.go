@@ -29,7 +29,7 @@ import (
 // two hundred prekeys of a device cost more than all it does in a schedule.
 
 const (
-	castSize  = 4
+	castSize    = 4
 	devicesEach = 4
 )
 
@@ -45,7 +45,7 @@ type accountImage struct {
 	address address.Address
 	account ed25519.PrivateKey
 	pin     []byte
-	first   []byte             // entry of the first device
+	first   []byte              // entry of the first device
 	calls   [devicesEach]record // what the server does to its directory when a device joins
 	homes   [devicesEach]homeImage
 }
