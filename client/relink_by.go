@@ -83,7 +83,7 @@ func (j *joining) beginRelink(ctx context.Context, w *linking.Waiting, g *linkin
 	if err := j.writeMark(ctx); err != nil {
 		return linking.Join{}, err
 	}
-	part := w.Join(g.List, address.Device(j.record.Device), j.record.DeviceName, nil)
+	part := w.Join(g.List, address.Device(j.record.Device), j.record.DeviceName, capabilities())
 	w.Replace(&part, old.old.device, old.old.sign)
 	return part, nil
 }
