@@ -223,7 +223,10 @@ func (r *relink) swap(tx *vault.Tx) error {
 	now := r.cfg.clock()()
 	record := r.next.record
 	record.Registered, record.Upload = true, nil
-	order := int64(0)
+	order, err := reserved(tx)
+	if err != nil {
+		return err
+	}
 	for _, t := range []vault.Table{tableMessage, tableOutbox} {
 		n, _, err := tx.MaxOrder(t, nil)
 		if err != nil {
@@ -239,8 +242,8 @@ func (r *relink) swap(tx *vault.Tx) error {
 			SentAt: now.UnixMilli(), ReceivedAt: now.UnixMilli(), Status: string(StatusReceived), order: order,
 		})
 	}
-	err := r.giveUpHeld(tx, now, &order)
-	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld} {
+	err = r.giveUpHeld(tx, now, &order)
+	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld, tableRepair} {
 		if err == nil {
 			err = eraseTable(tx, t)
 		}
