@@ -130,6 +130,11 @@ func TestR_CLT_32_ARestoredSnapshot(t *testing.T) {
 	}
 	alice.Close()
 	beside.Close()
+	later := open(t, home)
+	if s, err := later.Status(ctx(t)); err != nil || !strings.Contains(strings.Join(s.Warnings, ";"), "relink") {
+		t.Errorf("a later process: %+v, %v", s, err)
+	}
+	later.Close()
 	// A new process asks again, and is refused again.
 	again := open(t, home)
 	if err := again.Sync(ctx(t)); !errors.Is(err, client.ErrRolledBack) {
@@ -308,7 +313,7 @@ func TestR_CLT_32_ALyingServer(t *testing.T) {
 	}
 	until(t, "all has left", func() bool {
 		s, err := alice.Status(ctx(t))
-		return err == nil && s.Outbox == 0
+		return err == nil && s.Outbox == 0 && len(s.Warnings) == 0
 	})
 	if got := take(t, bob); !slices.Equal(got, []string{"kept", "kept", "kept"}) {
 		t.Errorf("bob received %q", got)
