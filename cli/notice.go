@@ -51,6 +51,8 @@ func noticeText(m client.Message) string {
 		return "the server has shown a device list of " + account + " that contradicts the one held here, which stays; the server may be telling people different things"
 	case client.NoticeListRolledBack:
 		return "the server has shown an older device list of " + account + " than the one held here, which stays; it may be hiding a removed or a new device"
+	case client.NoticeRelinked:
+		return "this home goes on as a new device" + named(device) + "; what came for the old one after the copy was made is not here"
 	case client.NoticeMessagesMissing:
 		return "messages of " + peer + named(device) + " were sent and have not come; they are asked for again"
 	case client.NoticeMessagesRecovered:
@@ -70,7 +72,8 @@ func named(device string) string {
 // warning, the rest plainly. --quiet silences neither.
 func (a *app) printNotice(m client.Message) {
 	switch m.Notice {
-	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered:
+	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered,
+		client.NoticeRelinked:
 		fmt.Fprintf(a.env.Stderr, "pawl: %s\n", noticeText(m))
 	default:
 		a.out.warn("%s", noticeText(m))

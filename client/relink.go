@@ -218,7 +218,10 @@ func (r *relink) swap(tx *vault.Tx) error {
 	now := r.cfg.clock()()
 	record := r.next.record
 	record.Registered, record.Upload = true, nil
-	order := int64(0)
+	order, err := reserved(tx)
+	if err != nil {
+		return err
+	}
 	for _, t := range []vault.Table{tableMessage, tableOutbox} {
 		n, _, err := tx.MaxOrder(t, nil)
 		if err != nil {
@@ -234,19 +237,8 @@ func (r *relink) swap(tx *vault.Tx) error {
 			SentAt: now.UnixMilli(), ReceivedAt: now.UnixMilli(), Status: string(StatusReceived), order: order,
 		})
 	}
-	// What is held for an identity that was not accepted can never be opened
-	// now: its sessions are gone. That is not passed over in silence.
-	lost := map[string]bool{}
-	err := tx.Scan(tableHeld, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-		lost[string(row.Group)] = true
-		return nil
-	})
-	for who := range lost {
-		if err == nil {
-			err = tell(who, NoticeMessagesMissing, "")
-		}
-	}
-	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld} {
+	err = r.giveUpHeld(tx, now, &order)
+	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld, tableRepair} {
 		if err == nil {
 			err = eraseTable(tx, t)
 		}
@@ -296,6 +288,37 @@ func (r *relink) swap(tx *vault.Tx) error {
 		name = fmt.Sprintf("%s (%s)", record.DeviceName, name)
 	}
 	return tell(record.Address, NoticeRelinked, name)
+}
+
+// giveUpHeld leaves a tombstone for each message that is held for an identity
+// which was not accepted: without the sessions and prekeys it can never be
+// opened.
+func (r *relink) giveUpHeld(tx *vault.Tx, now time.Time, order *int64) error {
+	var rows []vault.Row
+	err := tx.Scan(tableHeld, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		rows = append(rows, row)
+		return nil
+	})
+	for _, row := range rows {
+		if err != nil {
+			return err
+		}
+		held, decodeErr := decodeRecord[heldRecord](row.Value)
+		if decodeErr != nil {
+			return decodeErr
+		}
+		*order++
+		id, from := content.NewID(), string(row.Group)
+		m := messageRecord{
+			ID: id[:], Conversation: from, From: from, To: r.old.record.Address, Kind: string(KindUndecryptable), Cause: CauseNoSession,
+			SentAt: held.At, ReceivedAt: now.UnixMilli(), Status: string(StatusReceived), order: *order,
+		}
+		if env, err := content.DecodeEnvelope(held.Body); err == nil {
+			m.FromDevice = uint64(env.Device)
+		}
+		err = putMessage(tx, &m)
+	}
+	return err
 }
 
 // eraseTable removes every row.
