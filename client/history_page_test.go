@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/backup"
 	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/server"
 	"github.com/pawl-chat/pawl/server/memstore"
@@ -183,6 +185,15 @@ func TestR_CLT_44_WhatIsHandedOut(t *testing.T) {
 	put(10, func(m *messageRecord) {
 		m.Kind, m.Text, m.RawBody = string(KindUnknown), "", make([]byte, backup.MaxBody)
 	})
+	for _, m := range e.stored(t) { // at the giver, not only where it is taken
+		entry := e.historyEntry(&m, now)
+		if m.Kind == string(KindUndecryptable) && entry != nil {
+			t.Error("a tombstone was handed out")
+		}
+		if bytes.Contains(entry, []byte("text 7")) {
+			t.Error("content whose time is over was handed out")
+		}
+	}
 	OfferHistory(t, first, second)
 	pages := 0
 	for h := f.stateOfHistory(t); !h.Done; h = f.stateOfHistory(t) {
@@ -311,6 +322,9 @@ func TestR_CLT_45_HostilePage(t *testing.T) {
 	var got []string
 	for _, m := range f.stored(t) {
 		if bytes.HasPrefix(m.ID, []byte{0, 7}) {
+			if !m.Outgoing && m.Past != (m.Told && m.Elsewhere) {
+				t.Errorf("it would be told of, or count as unread: %+v", m)
+			}
 			got = append(got, fmt.Sprint(m.ID[11]-1, m.Text, m.Status, m.Cause))
 		}
 	}
@@ -449,5 +463,50 @@ func TestR_CLT_42_Orders(t *testing.T) {
 	got, err := second.Receive(context.Background(), "", 100)
 	if err != nil || len(got) != 3 {
 		t.Errorf("given %d, %v", len(got), err)
+	}
+}
+
+// TestR_CLT_43_Revoked: a device that is no longer on the list is not answered,
+// and its pages are dropped, though a session with it exists.
+func TestR_CLT_43_Revoked(t *testing.T) {
+	first, second := twoDevices(t)
+	OfferHistory(t, first, second)
+	own, err := first.engine.ownPerson(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(e *engine, id address.Device) {
+		t.Helper()
+		next := own.list.Next(time.Now())
+		for i := range next.Devices {
+			if next.Devices[i].ID == id {
+				next.Devices[i].Status = devicelist.Revoked
+			}
+		}
+		entry, err := devicelist.Sign(next, first.engine.self.account)
+		if err == nil {
+			_, err = e.takeList(context.Background(), own.address, append(slices.Clip(own.record.Chain), entry))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, f := first.engine, second.engine
+	revoke(e, f.self.device)
+	before, _ := e.queued(t)
+	if err := e.asked(f.self.device, content.HistoryAsk{Limit: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := e.queued(t); len(after) != len(before) {
+		t.Errorf("answered with %+v", after[len(before):])
+	}
+	revoke(f, e.self.device)
+	rows := len(f.stored(t))
+	saved := f.received(stranger, 1).saved()
+	if err := f.came(e.self.device, content.HistoryPage{Entries: [][]byte{saved.Encode()}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.stored(t)) != rows {
+		t.Error("a page of a revoked device was taken")
 	}
 }
