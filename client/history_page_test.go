@@ -131,6 +131,36 @@ func TestR_CLT_43_OnePageForOneDevice(t *testing.T) {
 	if p := all[1].Page; !p.Refused || len(p.Entries) != 0 {
 		t.Errorf("a device without an offer was answered with %d entries", len(p.Entries))
 	}
+	// Of what is not handed out only so much is looked at for one answer.
+	e.state.Lock()
+	err := e.update(context.Background(), func(tx *vault.Tx) error {
+		for i := range historyLook + 10 {
+			m := e.received(stranger, 1000+i)
+			m.Kind = string(KindUndecryptable)
+			if err := putMessage(tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	e.state.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := e.stored(t)
+	at := len(rows) - historyLook - 11
+	from := uint64(rows[at].order)
+	for _, want := range []uint64{uint64(rows[at+historyLook].order), 0} {
+		if err := e.asked(to, content.HistoryAsk{From: from, Limit: 256}); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := e.queued(t)
+		p := all[len(all)-1].Page
+		if p.Next != want || len(p.Entries) != 0 {
+			t.Errorf("after %d comes %d with %d entries, want %d", from, p.Next, len(p.Entries), want)
+		}
+		from = p.Next
+	}
 	for _, from := range []uint64{1 << 62, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		if err := e.asked(to, content.HistoryAsk{From: from, Limit: 1}); err != nil {
 			t.Fatal(err)
