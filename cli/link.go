@@ -156,19 +156,9 @@ func (a *app) offerText(o client.LinkOffer) string {
 	ink := a.out.out()
 	text := clean(o.URI) + "\n"
 	if a.env.StdoutTerminal() {
-		text += "\n" + qrText(a.compact(o), ink) + "\n"
+		text += "\n" + qrText(o.URI, ink) + "\n"
 	}
 	return text + "code  " + ink.bold(plain, clean(o.Code)) + "\n"
-}
-
-// compact is the URI in capitals if it says the same in them: a QR code of
-// capitals and digits is smaller.
-func (a *app) compact(o client.LinkOffer) string {
-	upper := strings.ToUpper(o.URI)
-	if same, err := a.env.Engine.ParseLink(upper); err == nil && same.Code == o.Code && same.Expires.Equal(o.Expires) {
-		return upper
-	}
-	return o.URI
 }
 
 // clock prints the time of day.

@@ -23,6 +23,7 @@ type engine struct {
 	now       func() time.Time
 	outboxFor time.Duration
 	transport dialFunc
+	probe     *probe
 	life      context.Context // ends with Close
 	end       context.CancelFunc
 	tasks     sync.WaitGroup
@@ -46,6 +47,7 @@ type engine struct {
 	flushKick  chan struct{} // wakes the outbox
 	owedKick   chan struct{} // wakes the receipts
 	askKick    chan struct{} // wakes the look-ups that received messages ask for
+	repairKick chan struct{} // wakes the repairs
 	news       chan struct{} // closed and replaced whenever something changed
 	waiters    map[string]chan outcome
 	begun      uint64 // rounds of the outbox that have begun
@@ -58,6 +60,7 @@ type engine struct {
 	pushed     bool             // the outbox is to try what rests
 	settled    []settledMessage // accepted by the server, not yet written down
 	contactMu  keyedMutex       // one network look-up at a time for each contact
+	repairMu   sync.Mutex       // one round of repairs at a time
 }
 
 // outcome is what became of an outbox entry, for the caller that waits.
@@ -77,9 +80,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	e := &engine{
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
-		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1),
+		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1), repairKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
-		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial,
+		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial, probe: cfg.probe,
 	}
 	if e.outboxFor <= 0 {
 		e.outboxFor = OutboxFor
@@ -101,7 +104,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		e.end()
 		return nil, storeError(err)
 	}
-	if err := e.keepOwnList(); err != nil {
+	if err := errors.Join(e.keepOwnList(), e.learn(e.life)); err != nil {
 		e.end()
 		return nil, err
 	}
@@ -161,6 +164,9 @@ func (e *engine) remember(pairs map[peerKey]session.Pair) {
 
 // update runs one durable transaction and maps its errors.
 func (e *engine) update(ctx context.Context, fn func(*vault.Tx) error) error {
+	if e.probe != nil {
+		return storeError(e.probe.commit(ctx, e.vault, fn))
+	}
 	return storeError(e.vault.Update(ctx, fn))
 }
 
@@ -197,14 +203,16 @@ type link struct {
 	err    error         // why, once failed is closed
 }
 
-// keyedMutex holds a lock for each key in use.
+// keyedMutex holds a lock for each key in use. It is held while the network is
+// waited for, so waiting for it is waiting on a channel: on a synthetic clock no
+// time passes for those who wait for a sync.Mutex.
 type keyedMutex struct {
 	mu    sync.Mutex
 	locks map[string]*keyLock
 }
 
 type keyLock struct {
-	mu   sync.Mutex
+	free chan struct{} // holds a token while nobody has the lock
 	uses int
 }
 
@@ -215,14 +223,15 @@ func (k *keyedMutex) lock(key string) (unlock func()) {
 	}
 	l := k.locks[key]
 	if l == nil {
-		l = &keyLock{}
+		l = &keyLock{free: make(chan struct{}, 1)}
+		l.free <- struct{}{}
 		k.locks[key] = l
 	}
 	l.uses++
 	k.mu.Unlock()
-	l.mu.Lock()
+	<-l.free
 	return func() {
-		l.mu.Unlock()
+		l.free <- struct{}{}
 		k.mu.Lock()
 		if l.uses--; l.uses == 0 {
 			delete(k.locks, key)

@@ -261,7 +261,8 @@ func run[Q, R any](ctx context.Context, c *Client, m method[Q, R], q Q) (R, erro
 			return m.do(ctx, e, q)
 		}
 		r, err := ask(ctx, role.(*owner.Peer), m, q)
-		if !errors.Is(err, owner.ErrOwnerGone) {
+		// ErrClosed: another call found the owner gone and gave this role up.
+		if !errors.Is(err, owner.ErrOwnerGone) && !errors.Is(err, owner.ErrClosed) {
 			return r, err
 		}
 		if err := c.again(ctx, role); err != nil {
