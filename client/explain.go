@@ -39,6 +39,9 @@ func Explain(m Message) Explanation {
 	if m.Cause != "" {
 		x.Cause, x.Next = ExplainCause(m.Cause)
 	}
+	if next := m.Repair.explain(); next != "" {
+		x.Next = next
+	}
 	return x
 }
 
@@ -53,6 +56,9 @@ func (x *Explanation) incoming(add func(time.Time, string)) {
 	default:
 		add(m.SentAt, "written, by the sender's clock")
 		add(m.ReceivedAt, "arrived here, was opened and stored")
+		for _, c := range m.Sealed {
+			add(c.At, fmt.Sprintf("opened in session %s with device %s, chain %d, message %d of it", c.Session, c.Device, c.Chain, c.Number))
+		}
 	}
 }
 
@@ -66,8 +72,18 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	if !m.SealedAt.IsZero() {
 		add(m.SealedAt, fmt.Sprintf("sealed for each device of the recipient (%d)", len(m.PerDevice)))
 	}
+	for _, c := range m.Sealed {
+		whose := ""
+		if c.Own {
+			whose = "your "
+		}
+		add(c.At, fmt.Sprintf("sealed for %sdevice %s in session %s, chain %d, message %d of it", whose, c.Device, c.Session, c.Chain, c.Number))
+	}
 	if !m.AcceptedAt.IsZero() {
 		add(m.AcceptedAt, "accepted: the server has stored it")
+	}
+	if !m.SentAgainAt.IsZero() {
+		add(m.SentAgainAt, "sent again: a device of the recipient said that it could not open something")
 	}
 	for device, at := range m.Receipts {
 		if !at.Delivered.IsZero() {
@@ -83,6 +99,20 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	case StatusAccepted:
 		x.Next = "no device of the recipient has said that it has it: it may be switched off, or you are a stranger to its owner until they write to you"
 	}
+}
+
+// explain says what there is left to do about a message that could not be
+// opened, and no more than is known (R-CLT-38).
+func (s RepairState) explain() string {
+	switch s {
+	case RepairAsked:
+		return "the device that sent it was asked to send it again and has not answered yet; there is nothing to do now"
+	case RepairDone:
+		return "it was sent again: look further down in the conversation"
+	case RepairNothing:
+		return "the device that sent it was asked, and had no text to send that is not here: it was no text, or its lifetime is over, or the server made it up"
+	}
+	return ""
 }
 
 // ExplainCause says in plain words what a Message.Cause means and what to do.

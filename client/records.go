@@ -110,8 +110,12 @@ type messageRecord struct {
 	AcceptedAt   int64         `cbor:"23,keyasint,omitempty"`
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
-	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
-	Past         bool          `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
+
+	Positions []devicePosition `cbor:"26,keyasint,omitempty"` // of each copy
+	Elsewhere bool             `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
+	Past      bool             `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
+	Repair    uint64           `cbor:"30,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
+	Again     int64            `cbor:"31,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
 
 	order int64 // the row's order, not part of its value
 }
@@ -137,7 +141,7 @@ func (r *messageRecord) message() Message {
 		for _, d := range r.Devices {
 			m.PerDevice[address.Device(d.Device).String()] = Status(d.Status)
 		}
-		m.SealedAt, m.AcceptedAt = moment(r.SealedAt), moment(r.AcceptedAt)
+		m.SealedAt, m.AcceptedAt, m.SentAgainAt = moment(r.SealedAt), moment(r.AcceptedAt), moment(r.Again)
 		for _, t := range r.Times {
 			if m.Receipts == nil {
 				m.Receipts = map[string]ReceiptTimes{}
@@ -148,7 +152,11 @@ func (r *messageRecord) message() Message {
 	if len(r.ReplyTo) == len(content.ID{}) {
 		m.ReplyTo = content.ID(r.ReplyTo).String()
 	}
-	m.Expired = r.Expired
+	if r.Repair < uint64(len(repairStates)) {
+		m.Repair = repairStates[r.Repair]
+	}
+	m.Repaired = m.Repair == RepairDone
+	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m
 }
@@ -194,6 +202,8 @@ type sealedCopy struct {
 	Device   uint64
 	ID       []byte
 	Envelope []byte
+
+	at *devicePosition // where it stands, if it was sealed just now; not stored
 }
 
 // heldRecord is an envelope of a contact whose identity changed.
