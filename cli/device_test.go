@@ -99,7 +99,7 @@ func TestRelinkOpensTheHome(t *testing.T) {
 // R-CLI-19: events and their sentences; --quiet hides none.
 func TestR_CLI_19_Notices(t *testing.T) {
 	alarms := []string{client.NoticeIdentityChanged, client.NoticeAccountRecovered, client.NoticeListForked, client.NoticeListRolledBack}
-	calm := []string{client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered}
+	calm := []string{client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeRelinked, client.NoticeMessagesRecovered}
 	warned := []string{client.NoticeMessagesMissing, client.NoticeSessionReset, client.NoticeLastResort, "of_a_later_version"}
 	for _, kind := range []struct {
 		list           []string

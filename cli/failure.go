@@ -90,6 +90,7 @@ func classes() []class {
 		{client.ErrClock, "clock", exitUnexpected, true, "set this machine's clock, for example by NTP"},
 		{client.ErrRefused, "refused", exitUnexpected, false, "the server's operator can say why"},
 		{client.ErrUnreachable, "server_unreachable", exitUnreachable, true, "check the network and that the server runs; `pawl status` says when it was last reached"},
+		{client.ErrInUse, "in_use", exitUnexpected, true, "end the other process first, such as `pawl recv --follow`"},
 		{server.ErrInUse, "in_use", exitUnexpected, true, "another `pawl serve` runs on that directory"},
 		{server.ErrDamaged, "store_damaged", exitUnexpected, false, "leave the directory as it is and copy it before anything else"},
 		{server.ErrNewer, "store_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},

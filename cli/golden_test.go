@@ -25,7 +25,7 @@ func world(t *testing.T) *trial {
 	hello.Sealed = []client.SealedCopy{{Device: hello.FromDevice, Session: "0123456789abcdef", Chain: 1, At: hello.ReceivedAt}}
 	x.fake.messages = []client.Message{hello, subject, closed, later, notice(5, client.NoticeIdentityChanged), notice(6, client.NoticeSessionReset)}
 	for i, what := range []string{
-		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered,
+		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered, client.NoticeRelinked,
 		client.NoticeListForked, client.NoticeListRolledBack, client.NoticeMessagesMissing, client.NoticeMessagesRecovered,
 	} {
 		theirs, ours := notice(10+2*i, what), notice(11+2*i, what)

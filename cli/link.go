@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -217,12 +216,8 @@ func (a *app) offeredHistory(ctx context.Context, api client.API) error {
 
 // fetchHistory waits for the whole history and says how far it has come.
 func (a *app) fetchHistory(ctx context.Context, api client.API) error {
-	fetch, ok := api.(interface{ FetchHistory(context.Context) error })
-	if !ok {
-		return fmt.Errorf("%w: it has no history to fetch", client.ErrRefused)
-	}
 	done := make(chan error, 1)
-	go func() { done <- fetch.FetchHistory(ctx) }()
+	go func() { done <- api.FetchHistory(ctx) }()
 	p := a.progress("messages of the history", 0)
 	defer p.end()
 	tick := time.NewTicker(progressEvery)

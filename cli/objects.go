@@ -71,7 +71,7 @@ func sealedOf(copies []client.SealedCopy) (out []sealedObject) {
 
 type eventObject struct {
 	header
-	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again"`
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; relinked: this home was an older copy of itself and is a new device now; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again"`
 	ID           string `json:"id" doc:"id of the event in the history"`
 	Conversation string `json:"conversation" doc:"the peer's address; one's own for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
