@@ -2,9 +2,13 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pawl-chat/pawl/cli"
 	"github.com/pawl-chat/pawl/client"
@@ -94,6 +98,26 @@ func TestRelinkOpensTheHome(t *testing.T) {
 	if code := x.run("device", "relink", "--json"); code != 0 || bytes.Count(x.stdout.Bytes(), []byte("\n")) != 2 || !strings.Contains(x.stderr.String(), "lost") {
 		t.Errorf("exit %d: %s", code, x.stderr.String())
 	}
+}
+
+// R-CLI-15: a device that was linked does not wait for ever for a history that
+// nobody sends.
+func TestR_CLI_15_HistoryFromADeviceThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newTrial(t)
+		x.fake.offered = client.HistoryProgress{Offered: true}
+		began := time.Now()
+		code := x.run("link", "--key-file", filepath.Join(t.TempDir(), "key"))
+		if took := time.Since(began); code != 0 || took < 30*time.Second || took > time.Minute || !strings.Contains(x.stderr.String(), "the other one is away") {
+			t.Errorf("exit %d after %v: %s", code, took, x.stderr.String())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		x.ctx = ctx
+		if code := x.run("device", "history"); code == 0 || ctx.Err() == nil {
+			t.Errorf("pawl device history ended before it was told to: exit %d", code)
+		}
+	})
 }
 
 // R-CLI-19: events and their sentences; --quiet hides none.
