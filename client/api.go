@@ -180,7 +180,9 @@ type Message struct {
 	ReplyTo      string // ID of another message
 	Notice       string // KindNotice only
 	Cause        string // why it failed or cannot be opened: a stable word; ExplainCause has plain ones
-	Expired      bool   // its lifetime is over: text and subject are erased
+	Repair       RepairState
+	Repaired     bool // KindUndecryptable: what was lost was sent again
+	Expired      bool // its lifetime is over: text and subject are erased
 	SentAt       time.Time
 	ReceivedAt   time.Time // zero for own messages
 	ExpiresAt    time.Time // zero when it has no lifetime
@@ -190,11 +192,23 @@ type Message struct {
 	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
 	// Sealed tells where each copy stands: of an own message one for each device
 	// it was sealed for, of another's the one that was opened here.
-	Sealed []SealedCopy
+	Sealed      []SealedCopy
+	SentAgainAt time.Time // own messages: when last sent again to a device that could not open it; zero for never
 	// Receipts holds when each device of the recipient said what PerDevice
 	// tells, by this device's clock.
 	Receipts map[string]ReceiptTimes
 }
+
+// RepairState is what became of a message that could not be opened, after its
+// sender's device was asked for it. It is empty when nobody was asked.
+type RepairState string
+
+// States of a repair.
+const (
+	RepairAsked   RepairState = "asked"
+	RepairDone    RepairState = "repaired" // messages were sent again and have come
+	RepairNothing RepairState = "nothing"  // the device says that it has nothing that is not here
+)
 
 // ReceiptTimes is when receipts came from one device; zero for not yet. A
 // message that was read may have come without a receipt of its delivery.

@@ -103,6 +103,7 @@ func newAccount(addr address.Address, target relayclient.Target, deviceName stri
 	account, sign := ed25519.NewKeyFromSeed(r.AccountKey), ed25519.NewKeyFromSeed(r.SignKey)
 	accountPub := account.Public().(ed25519.PublicKey)
 	d := devicelist.NewDevice(accountPub, addr, address.Device(r.Device), sign, pub, deviceName, now)
+	d.Caps = capabilities()
 	entry, err := devicelist.Sign(devicelist.First(accountPub, addr, d, now), account)
 	if err != nil {
 		return r, up, nil, err

@@ -48,6 +48,7 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.tasks.Go(e.outboxLoop)
 		e.tasks.Go(e.receiptLoop)
 		e.tasks.Go(e.askLoop)
+		e.tasks.Go(e.repairLoop)
 	}
 	e.mu.Unlock()
 	wake(e.kick)

@@ -47,6 +47,7 @@ type engine struct {
 	flushKick  chan struct{} // wakes the outbox
 	owedKick   chan struct{} // wakes the receipts
 	askKick    chan struct{} // wakes the look-ups that received messages ask for
+	repairKick chan struct{} // wakes the repairs
 	news       chan struct{} // closed and replaced whenever something changed
 	waiters    map[string]chan outcome
 	begun      uint64 // rounds of the outbox that have begun
@@ -59,6 +60,7 @@ type engine struct {
 	pushed     bool             // the outbox is to try what rests
 	settled    []settledMessage // accepted by the server, not yet written down
 	contactMu  keyedMutex       // one network look-up at a time for each contact
+	repairMu   sync.Mutex       // one round of repairs at a time
 }
 
 // outcome is what became of an outbox entry, for the caller that waits.
@@ -78,7 +80,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	e := &engine{
 		vault: v, self: s, log: cfg.logger(), now: cfg.clock(),
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
-		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1),
+		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1), repairKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
 		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial, probe: cfg.probe,
 	}
@@ -102,7 +104,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		e.end()
 		return nil, storeError(err)
 	}
-	if err := e.keepOwnList(); err != nil {
+	if err := errors.Join(e.keepOwnList(), e.learn(e.life)); err != nil {
 		e.end()
 		return nil, err
 	}

@@ -39,6 +39,9 @@ func Explain(m Message) Explanation {
 	if m.Cause != "" {
 		x.Cause, x.Next = ExplainCause(m.Cause)
 	}
+	if next := m.Repair.explain(); next != "" {
+		x.Next = next
+	}
 	return x
 }
 
@@ -79,6 +82,9 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	if !m.AcceptedAt.IsZero() {
 		add(m.AcceptedAt, "accepted: the server has stored it")
 	}
+	if !m.SentAgainAt.IsZero() {
+		add(m.SentAgainAt, "sent again: a device of the recipient said that it could not open something")
+	}
 	for device, at := range m.Receipts {
 		if !at.Delivered.IsZero() {
 			add(at.Delivered, "delivered: device "+device+" says that it has stored it")
@@ -93,6 +99,20 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	case StatusAccepted:
 		x.Next = "no device of the recipient has said that it has it: it may be switched off, or you are a stranger to its owner until they write to you"
 	}
+}
+
+// explain says what there is left to do about a message that could not be
+// opened, and no more than is known (R-CLT-38).
+func (s RepairState) explain() string {
+	switch s {
+	case RepairAsked:
+		return "the device that sent it was asked to send it again and has not answered yet; there is nothing to do now"
+	case RepairDone:
+		return "it was sent again: look further down in the conversation"
+	case RepairNothing:
+		return "the device that sent it was asked, and had no text to send that is not here: it was no text, or its lifetime is over, or the server made it up"
+	}
+	return ""
 }
 
 // ExplainCause says in plain words what a Message.Cause means and what to do.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,7 +131,11 @@ func TestR_CLT_05_Tampered(t *testing.T) {
 	take(t, bob)
 	send(t, bob, "alice", "two")
 	take(t, alice)
+	var once atomic.Bool
 	box.set(func(e server.Envelope) []server.Envelope {
+		if e.Device.User != "bob" || once.Swap(true) {
+			return []server.Envelope{e}
+		}
 		bad := e
 		bad.ID[0]++
 		bad.Body = bytes.Clone(e.Body)
@@ -141,6 +146,11 @@ func TestR_CLT_05_Tampered(t *testing.T) {
 	if got := take(t, bob); !slices.Equal(got, []string{"undecryptable:forged", "three"}) {
 		t.Fatalf("got %q", got)
 	}
+	// The true message is here: bob's device asks, and finds that it lacks nothing.
+	reached(t, "alice's device has answered", func() bool {
+		h := history(t, bob, "alice")
+		return len(h) == 4 && h[2].Repair == client.RepairNothing && !h[2].Repaired
+	}, alice, bob)
 	box.set(func(e server.Envelope) []server.Envelope {
 		e.Body = e.Body[:len(e.Body)/2]
 		return []server.Envelope{e}

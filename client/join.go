@@ -105,7 +105,9 @@ func (j *entrant) entry(list devicelist.List) ([]byte, error) {
 		}
 	}
 	s := j.self
-	next.Devices = append(next.Devices, devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, time.Unix(max(now.Unix(), list.Time), 0)))
+	d := devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, time.Unix(max(now.Unix(), list.Time), 0))
+	d.Caps = capabilities()
+	next.Devices = append(next.Devices, d)
 	entry, err := devicelist.Sign(next, s.account)
 	if errors.Is(err, devicelist.ErrLimit) {
 		return nil, fmt.Errorf("%w: revoke one first", ErrTooManyDevices)

@@ -44,6 +44,13 @@ const (
 	// HistoryRefusals is after how many refusals in a row the history is given
 	// up: the offer may be on its way.
 	HistoryRefusals = 5
+	// RepairEvery is how often at most a device asks another for what it could
+	// not open, starts a session for that, and is answered.
+	RepairEvery = time.Hour
+	// MaxResend bounds the messages that one answer sends again.
+	MaxResend = 200
+	// GapAfter is how long a message may be late before it counts as missing.
+	GapAfter = time.Minute
 	// MaxAlias is the longest alias in bytes.
 	MaxAlias = 64
 	// ClockTolerance is how far this clock and the server's may differ before

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/relay"
@@ -241,6 +242,14 @@ func (e *engine) undeliverable(ctx context.Context, o *outboxRecord, err error) 
 // ensureSession starts a session with a device that has none: one bundle from
 // the server, verified, and the handshake committed before anything is sealed.
 func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKey) error {
+	return e.startSession(ctx, l, p, k, false)
+}
+
+// startSession is ensureSession and, with again, a new session beside one that
+// is there (R-CLT-36): a session that the device has not answered carries the
+// handshake itself and needs none; one that it has answered gives way only to
+// one that rests on one-time keys.
+func (e *engine) startSession(ctx context.Context, l *link, p *person, k peerKey, again bool) error {
 	defer e.contactMu.lock(string(k.bytes()))()
 	e.state.Lock()
 	var pair session.Pair
@@ -249,7 +258,7 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 		return err
 	})
 	e.state.Unlock()
-	if err != nil || pair.Active() != nil {
+	if err != nil || !startable(pair, again) {
 		return err
 	}
 	device, ok := p.list.Device(k.device)
@@ -280,6 +289,19 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 		if err != nil {
 			return err
 		}
+		if pair.Active() != nil {
+			next = pair
+			if !startable(pair, again) {
+				return nil // the other side has begun one meanwhile, or this one has
+			}
+			if started.Strength.Reusable() {
+				return errWeaker
+			}
+			if err := e.putNotice(tx, k.address, notice{kind: NoticeSessionReset}); err != nil {
+				return err
+			}
+			e.log.Info("the active session with a device was switched", "new", true)
+		}
 		var ch session.Change
 		if next, ch, err = pair.Begin(started, e.now()); err != nil {
 			return err
@@ -295,6 +317,15 @@ func (e *engine) ensureSession(ctx context.Context, l *link, p *person, k peerKe
 		e.remember(map[peerKey]session.Pair{k: next})
 	}
 	return err
+}
+
+// errWeaker: a new session would rest on a last-resort key, and the one that is
+// there does not have to.
+var errWeaker = fmt.Errorf("%w: there is no one-time key for a new session", ErrRefused)
+
+func startable(pair session.Pair, again bool) bool {
+	active := pair.Active()
+	return active == nil || again && active.Answered
 }
 
 // postpone puts an entry off and tells its sender why.

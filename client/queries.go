@@ -62,6 +62,12 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 	if err := e.fence(ctx, l); err != nil {
 		return err
 	}
+	if _, err := e.repair(ctx, l); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e.log.Warn("a repair was put off", "reason", reason(err))
+	}
 	e.push()
 	return e.emptied(ctx)
 }

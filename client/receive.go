@@ -46,6 +46,7 @@ func (e *engine) receiveLoop(l *link) {
 			}
 			if batch.Empty && !isClosed(l.caught) {
 				close(l.caught)
+				wake(e.repairKick)
 			}
 		}
 	}
@@ -181,6 +182,9 @@ type work struct {
 	refresh bool                     // the own device list has changed
 	claims  []content.Claims         // receipts that one's other devices are to hear of
 	asks    map[address.Device]content.HistoryAsk
+
+	repairs  map[peerKey]*repairRecord // read in this batch
+	repaired map[peerKey]bool          // of them, changed
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -218,6 +222,9 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	}
 	if len(w.wanted) > 0 || w.refresh {
 		wake(e.askKick)
+	}
+	if len(w.repaired) > 0 {
+		wake(e.repairKick)
 	}
 	return nil
 }
@@ -268,6 +275,11 @@ func (w *work) finish() error {
 		if err := w.write(k, *ch); err != nil {
 			return err
 		}
+		if len(ch.Skipped) > 0 {
+			if err := w.skipped(k); err != nil {
+				return err
+			}
+		}
 		if w.pairs[k].HeartbeatDue() {
 			if p, err := w.person(k.address); err != nil {
 				return err
@@ -278,7 +290,7 @@ func (w *work) finish() error {
 			}
 		}
 	}
-	return nil
+	return w.writeRepairs()
 }
 
 // write writes a change and queues the farewells of sessions that gave way.
@@ -351,8 +363,11 @@ func (w *work) one(m *incoming) error {
 			}
 		}
 	}
-	if len(opened.Reply) > 0 {
+	switch {
+	case len(opened.Reply) > 0:
 		return w.farewell(k, opened.Reply)
+	case c.Kind == content.KindRepair:
+		return w.repairSaid(k, p, opened.Session, c.Repair)
 	}
 	m.place = positionOf(k, opened.Session, opened.At, now)
 	return w.keep(m, k, c)
@@ -362,7 +377,7 @@ func (w *work) one(m *incoming) error {
 func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	if k.address == w.e.self.record.Address {
 		if c.Kind == content.KindSync {
-			return w.sync(m, k, c.Sync)
+			return w.syncAgain(m, k, c.Sync)
 		}
 		return nil
 	}
@@ -401,7 +416,11 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 		w.owed[k] = append(w.owed[k], c.ID)
 	}
 	r.ID, r.order = c.ID[:], w.e.nextOrder()
-	if kept, err := insertMessage(w.tx, r); err != nil || kept {
+	kept, err := insertMessage(w.tx, r)
+	if err == nil && c.Kind == content.KindText {
+		err = w.again(k, kept && !r.Expired)
+	}
+	if err != nil || kept {
 		return errors.Join(err, putLifetime(w.tx, r))
 	}
 	// The ID is taken. The sender's own repetition under it, sealed anew, is
@@ -412,7 +431,7 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	}
 	id := derivedID(c.ID, k.address, k.device)
 	r.ID, r.Original = id[:], c.ID[:]
-	kept, err := insertMessage(w.tx, r)
+	kept, err = insertMessage(w.tx, r)
 	if err == nil && kept {
 		err = putLifetime(w.tx, r)
 	}
@@ -470,8 +489,11 @@ func (w *work) tombstone(m *incoming, k peerKey, cause string) error {
 	w.e.log.Warn("a message could not be opened", "cause", cause)
 	meta := []byte("tombstones/" + k.address)
 	n, _, err := getRecord[countRecord](w.tx, tableMeta, meta)
-	if err != nil || n.N >= MaxTombstones {
+	if err != nil {
 		return err
+	}
+	if n.N >= MaxTombstones {
+		return w.lost(m, k, cause, nil)
 	}
 	n.N++
 	w.handled = append(w.handled, hashEnvelope(m.body))
@@ -479,11 +501,15 @@ func (w *work) tombstone(m *incoming, k peerKey, cause string) error {
 		return err
 	}
 	id := content.NewID()
-	return putMessage(w.tx, &messageRecord{
+	err = putMessage(w.tx, &messageRecord{
 		ID: id[:], Conversation: k.address, From: k.address, FromDevice: uint64(k.device), To: w.e.self.record.Address,
 		Kind: string(KindUndecryptable), Cause: cause, SentAt: m.at, ReceivedAt: w.e.now().UnixMilli(),
 		Status: string(StatusReceived), order: w.e.nextOrder(),
 	})
+	if err != nil {
+		return err
+	}
+	return w.lost(m, k, cause, id[:])
 }
 
 type countRecord struct {

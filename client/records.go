@@ -114,6 +114,8 @@ type messageRecord struct {
 	Positions []devicePosition `cbor:"26,keyasint,omitempty"` // of each copy
 	Elsewhere bool             `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
 	Past      bool             `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
+	Repair    uint64           `cbor:"30,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
+	Again     int64            `cbor:"31,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
 
 	order int64 // the row's order, not part of its value
 }
@@ -139,7 +141,7 @@ func (r *messageRecord) message() Message {
 		for _, d := range r.Devices {
 			m.PerDevice[address.Device(d.Device).String()] = Status(d.Status)
 		}
-		m.SealedAt, m.AcceptedAt = moment(r.SealedAt), moment(r.AcceptedAt)
+		m.SealedAt, m.AcceptedAt, m.SentAgainAt = moment(r.SealedAt), moment(r.AcceptedAt), moment(r.Again)
 		for _, t := range r.Times {
 			if m.Receipts == nil {
 				m.Receipts = map[string]ReceiptTimes{}
@@ -150,6 +152,10 @@ func (r *messageRecord) message() Message {
 	if len(r.ReplyTo) == len(content.ID{}) {
 		m.ReplyTo = content.ID(r.ReplyTo).String()
 	}
+	if r.Repair < uint64(len(repairStates)) {
+		m.Repair = repairStates[r.Repair]
+	}
+	m.Repaired = m.Repair == RepairDone
 	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m

@@ -23,13 +23,14 @@ var (
 	tableSeen    = vault.Table{Name: "seen"}    // envelope hashes, many a row, and answered handshakes; order: expiry
 	tableHeld    = vault.Table{Name: "held"}    // envelopes of a changed identity; group: address
 	tableExpiry  = vault.Table{Name: "expiry"}  // messages with a lifetime, by id; order: its end
+	tableRepair  = vault.Table{Name: "repair"}  // what stands open of lost messages, by peer device; order: when something is due
 	tableOwed    = vault.Table{Name: "owed"}    // receipts to be sent, by state and peer device; order: when last added to
 )
 
 func tables() []vault.Table {
 	return []vault.Table{
 		tableMeta, tablePrekey, tableContact, tableSession, tableSkipped, tableMessage, tableOutbox, tableSeen, tableHeld,
-		tableExpiry, tableOwed,
+		tableExpiry, tableOwed, tableRepair,
 	}
 }
 

@@ -2,6 +2,7 @@ package ratchet
 
 import (
 	"crypto/rand"
+	"time"
 
 	"github.com/pawl-chat/pawl/internal/dh"
 )
@@ -149,6 +150,23 @@ func (s State) SkippedCount() int {
 	n := len(s.current.skipped)
 	for i := range s.older {
 		n += len(s.older[i].skipped)
+	}
+	return n
+}
+
+// SkippedBefore is how many of them were skipped at t or earlier, in whole
+// seconds: messages that have been missing since then.
+func (s State) SkippedBefore(t time.Time) (n int) {
+	count := func(keys []skippedKey) {
+		for i := range keys {
+			if keys[i].at <= t.Unix() {
+				n++
+			}
+		}
+	}
+	count(s.current.skipped)
+	for i := range s.older {
+		count(s.older[i].skipped)
 	}
 	return n
 }
