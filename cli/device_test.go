@@ -123,8 +123,8 @@ func TestR_CLI_15_HistoryFromADeviceThatIsAway(t *testing.T) {
 // R-CLI-19: events and their sentences; --quiet hides none.
 func TestR_CLI_19_Notices(t *testing.T) {
 	alarms := []string{client.NoticeIdentityChanged, client.NoticeAccountRecovered, client.NoticeListForked, client.NoticeListRolledBack}
-	calm := []string{client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeRelinked, client.NoticeMessagesRecovered}
-	warned := []string{client.NoticeMessagesMissing, client.NoticeSessionReset, client.NoticeLastResort, "of_a_later_version"}
+	calm := []string{client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeRelinked}
+	warned := []string{client.NoticeSessionReset, client.NoticeLastResort, "of_a_later_version"}
 	for _, kind := range []struct {
 		list           []string
 		alarm, warning bool
@@ -146,6 +146,30 @@ func TestR_CLI_19_Notices(t *testing.T) {
 			}
 			if err := cli.CheckObject("event", bytes.TrimSpace(x.stdout.Bytes())); err != nil {
 				t.Error(err)
+			}
+		}
+	}
+}
+
+// R-CLI-19: missing messages are counted.
+func TestR_CLI_19_Counts(t *testing.T) {
+	for _, c := range []struct{ text, words, field string }{
+		{"2", "2 messages of bob@localhost", `,"count":2}`}, {"1", "1 message of bob@localhost", `,"count":1}`},
+		{"", "messages of bob@localhost", `000Z"}`}, {"-3\x1b", "messages of bob@localhost", `000Z"}`},
+	} {
+		for _, what := range []string{client.NoticeMessagesMissing, client.NoticeMessagesRecovered} {
+			x := newTrial(t)
+			m := notice(1, what)
+			m.Text = c.text
+			x.fake.messages = []client.Message{m}
+			x.run("recv")
+			if got := x.stderr.String(); !strings.Contains(got, ": "+c.words) || strings.HasPrefix(got, "pawl: warning: ") != (what == client.NoticeMessagesMissing) {
+				t.Errorf("%s, %q: %q", what, c.text, got)
+			}
+			x.fake.acked = map[string]bool{}
+			x.run("recv", "--json")
+			if got := strings.TrimSpace(x.stdout.String()); !strings.HasSuffix(got, c.field) || strings.Contains(got, "device") {
+				t.Errorf("%s, %q: %s", what, c.text, got)
 			}
 		}
 	}

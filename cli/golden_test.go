@@ -19,6 +19,7 @@ func world(t *testing.T) *trial {
 	subject.Subject, subject.ReplyTo = "minutes", "MSG0"
 	closed := greeting(3, "")
 	closed.Kind, closed.Cause = client.KindUndecryptable, "too_old"
+	closed.Repair = client.RepairAsked
 	later := greeting(4, "")
 	later.Kind = client.KindUnknown
 	hello := greeting(1, "Shall we meet? ❤️")
@@ -30,6 +31,9 @@ func world(t *testing.T) *trial {
 	} {
 		theirs, ours := notice(10+2*i, what), notice(11+2*i, what)
 		theirs.Text, ours.Text = "pho\x1bne", "laptop"
+		if strings.HasPrefix(what, "messages_") {
+			theirs.Text, ours.Text = "3", ""
+		}
 		ours.Conversation = ours.To
 		x.fake.messages = append(x.fake.messages, theirs, ours)
 	}

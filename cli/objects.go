@@ -42,6 +42,7 @@ type messageObject struct {
 	Subject      string            `json:"subject,omitempty" doc:"subject line"`
 	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`
 	Cause        string            `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
+	Repair       string            `json:"repair,omitempty" enum:"asked,repaired,nothing" doc:"undecryptable only: the sender's device was asked to send it again; it did; it had nothing that is not here"`
 	SentAt       string            `json:"sent_at" doc:"the sender's clock, RFC 3339, UTC"`
 	ReceivedAt   *string           `json:"received_at" doc:"RFC 3339, UTC; null for own messages"`
 	ExpiresAt    *string           `json:"expires_at" doc:"RFC 3339, UTC; null when it has no lifetime"`
@@ -76,6 +77,7 @@ type eventObject struct {
 	Conversation string `json:"conversation" doc:"the peer's address; one's own for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
 	Device       string `json:"device,omitempty" doc:"device that it is about, by name or id"`
+	Count        int64  `json:"count,omitempty" doc:"how many messages are missing or have come"`
 	Alarm        bool   `json:"alarm,omitempty" doc:"true when somebody may be interfering, so that a person has to look at it"`
 }
 
@@ -250,7 +252,7 @@ func accountOf(a client.Account) accountObject {
 // event for a notice.
 func objectOf(m client.Message) any {
 	if m.Kind == client.KindNotice {
-		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), m.Text, alarming(m.Notice)}
+		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), about(m), counted(m), alarming(m.Notice)}
 	}
 	return messageOf(m)
 }
@@ -258,7 +260,7 @@ func objectOf(m client.Message) any {
 func messageOf(m client.Message) messageObject {
 	o := messageObject{
 		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To,
-		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause,
+		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause, Repair: string(m.Repair),
 		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
 		Status: string(m.Status), PerDevice: map[string]string{}, AcceptedAt: maybeInstant(m.AcceptedAt), Expired: m.Expired,
 	}
