@@ -28,6 +28,8 @@ type Config struct {
 	Now func() time.Time
 	// Dial opens the transport below TLS to a server; nil is plain TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	probe *probe // a simulation's; nil in every real client
 }
 
 // Unlock is what opens the sealed store: a passphrase (Argon2id) or a key file
@@ -136,6 +138,9 @@ const (
 	// NoticeAccountRecovered: every earlier device was revoked at once and a new
 	// one added, by whoever holds the account key.
 	NoticeAccountRecovered = "account_recovered"
+	// NoticeRelinked: this home went on as a new device; in one's own
+	// conversation, Message.Text names it.
+	NoticeRelinked = "relinked"
 	// Alarms: the server has shown a device list that contradicts the one that is
 	// held, or an older one. What is held stays.
 	NoticeListForked     = "device_list_forked"
@@ -427,6 +432,11 @@ type API interface {
 	// person has compared the code that ParseLink tells of it. It needs the account
 	// key, and returns when the device is on the list.
 	Approve(ctx context.Context, uri string, o ApproveOptions) (Device, error)
+
+	// FetchHistory waits until the history that another device has offered to
+	// this one is whole; what has come stays when it is cut short, and the next
+	// call goes on from there. StatusReport.History tells how far it has come.
+	FetchHistory(ctx context.Context) error
 
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)

@@ -183,5 +183,3 @@ func (e *engine) loginError(ctx context.Context, err error) error {
 	}
 	return err
 }
-
-var metaRelink = []byte("relink")

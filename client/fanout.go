@@ -73,6 +73,7 @@ func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]ses
 	if err != nil {
 		return nil, err
 	}
+	same := sameDevices(o.Sealed, sealed)
 	o.Sealed, o.List = sealed, p.list.Version
 	if a.own == nil {
 		o.Own = nil
@@ -83,7 +84,7 @@ func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]ses
 		return nil, err
 	}
 	var before []sealedCopy
-	if o.Own != nil {
+	if o.Own != nil && same { // else they would tell of other devices
 		before = o.Own.Sealed
 	}
 	copies, err := b.sealAll(a.own, a.mine, before, told)
@@ -92,6 +93,10 @@ func (e *engine) seal(tx *vault.Tx, o *outboxRecord, p *person) (map[peerKey]ses
 	}
 	o.Own = &ownCopies{List: a.own.list.Version, Sealed: copies}
 	return b.pairs, nil
+}
+
+func sameDevices(a, b []sealedCopy) bool {
+	return slices.EqualFunc(a, b, func(a, b sealedCopy) bool { return a.Device == b.Device })
 }
 
 // forOwn is what one's other devices are told of a message.
@@ -204,11 +209,14 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	}
 	for _, d := range a.list {
 		if err := e.ensureSession(ctx, l, p, peerKey{o.To, d.ID}); err != nil {
-			return err
+			return e.goneMeanwhile(ctx, l, p, d.ID, err)
 		}
 	}
 	for _, d := range a.mine {
 		err := e.ensureSession(ctx, l, a.own, peerKey{a.own.record.Address, d.ID})
+		if err != nil {
+			err = e.goneMeanwhile(ctx, l, a.own, d.ID, err)
+		}
 		if errors.Is(err, ErrRefused) || errors.Is(err, ErrUnknownRecipient) {
 			// One's own device must not stand in the way of a message to others.
 			e.log.Warn("another device of this account cannot be told of a message", "reason", reason(err))
@@ -248,6 +256,22 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	})
 	if err == nil {
 		e.remember(pairs)
+	}
+	return err
+}
+
+// goneMeanwhile looks whether a device whose prekeys the server does not have
+// is on its list no longer: then what came of it is not worth telling.
+func (e *engine) goneMeanwhile(ctx context.Context, l *link, p *person, id address.Device, err error) error {
+	if !errors.Is(err, ErrUnknownRecipient) {
+		return err
+	}
+	now, asked := e.lookup(ctx, l, p.address)
+	if asked != nil {
+		return asked
+	}
+	if !activeIn(now.list, id) || now.pending != nil {
+		return errMeanwhile
 	}
 	return err
 }

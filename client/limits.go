@@ -35,6 +35,15 @@ const (
 	MaxOwedStranger = 256
 	// OwedFor is how long receipts are kept that cannot be sent.
 	OwedFor = 30 * 24 * time.Hour
+	// HistoryOrders is how many orders are kept free for the history of another
+	// device.
+	HistoryOrders = 1 << 40
+	// HistoryPatience is how long a page of history is waited for before it is
+	// asked for again; twice as long each time, up to an hour.
+	HistoryPatience = 20 * time.Second
+	// HistoryRefusals is after how many refusals in a row the history is given
+	// up: the offer may be on its way.
+	HistoryRefusals = 5
 	// RepairEvery is how often at most a device asks another for what it could
 	// not open, starts a session for that, and is answered.
 	RepairEvery = time.Hour
@@ -52,6 +61,9 @@ const (
 	receiptJitter = time.Second
 	partingTime   = time.Second
 	expireEvery   = time.Minute
+	refusalPause  = time.Second
+	historyBytes  = 48 << 10
+	historyLook   = 1024
 	welcomeSince  = time.Hour
 	reconnectMin  = 500 * time.Millisecond
 	reconnectMax  = 60 * time.Second

@@ -120,6 +120,9 @@ var (
 	callRevokeDevice = method[string, Device]{"revoke device", func(ctx context.Context, e *engine, id string) (Device, error) {
 		return e.RevokeDevice(ctx, id)
 	}}
+	callFetchHistory = method[none, none]{"fetch history", func(ctx context.Context, e *engine, _ none) (none, error) {
+		return none{}, e.FetchHistory(ctx)
+	}}
 	callSetSettings = method[Settings, none]{"set settings", func(ctx context.Context, e *engine, s Settings) (none, error) {
 		return none{}, e.SetSettings(ctx, s)
 	}}

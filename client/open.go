@@ -194,6 +194,7 @@ func lasting() map[string]served {
 	for _, add := range []func() (string, served){
 		func() (string, served) { return serve(callWait) },
 		func() (string, served) { return serve(callAwait) },
+		func() (string, served) { return serve(callFetchHistory) },
 		func() (string, served) { return serve(callApprove) },
 	} {
 		name, s := add()
@@ -260,7 +261,8 @@ func run[Q, R any](ctx context.Context, c *Client, m method[Q, R], q Q) (R, erro
 			return m.do(ctx, e, q)
 		}
 		r, err := ask(ctx, role.(*owner.Peer), m, q)
-		if !errors.Is(err, owner.ErrOwnerGone) {
+		// ErrClosed: another call found the owner gone and gave this role up.
+		if !errors.Is(err, owner.ErrOwnerGone) && !errors.Is(err, owner.ErrClosed) {
 			return r, err
 		}
 		if err := c.again(ctx, role); err != nil {
@@ -492,6 +494,12 @@ func (c *Client) RenameDevice(ctx context.Context, id, name string) (Device, err
 // RevokeDevice implements API.
 func (c *Client) RevokeDevice(ctx context.Context, id string) (Device, error) {
 	return run(ctx, c, callRevokeDevice, id)
+}
+
+// FetchHistory implements API.
+func (c *Client) FetchHistory(ctx context.Context) error {
+	_, err := run(ctx, c, callFetchHistory, none{})
+	return err
 }
 
 // Settings implements API.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -42,6 +43,7 @@ func (e *engine) outboxLoop() {
 		if err != nil && e.life.Err() == nil {
 			e.log.Info("the outbox waits", "reason", reason(err))
 			e.tellAll(err)
+			again = earliest(again, e.now().Add(pause(QuickTries))) // if the connection outlives it
 		}
 		timer = nil
 		if !again.IsZero() {
@@ -121,6 +123,11 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				continue
 			}
 			wait, err := e.deliver(ctx, l, o)
+			var refusal *relay.Error
+			if errors.As(err, &refusal) {
+				// It answered, and cannot for now: no new connection will say when.
+				wait, err = e.postpone(ctx, o, err)
+			}
 			if err != nil {
 				return again, err
 			}

@@ -16,8 +16,8 @@ type people struct {
 	by map[[32]byte]*person
 }
 
-// maxPeople bounds what is kept; beyond it the table starts afresh.
-const maxPeople = 1024
+// maxDecoded bounds what is kept; beyond it the table starts afresh.
+const maxDecoded = 1024
 
 func (c *people) decode(row []byte) (*person, error) {
 	key := sha256.Sum256(row)
@@ -33,7 +33,7 @@ func (c *people) decode(row []byte) (*person, error) {
 			return nil, err
 		}
 		c.mu.Lock()
-		if c.by == nil || len(c.by) >= maxPeople {
+		if c.by == nil || len(c.by) >= maxDecoded {
 			c.by = map[[32]byte]*person{}
 		}
 		c.by[key] = p

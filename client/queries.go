@@ -112,7 +112,7 @@ func (e *engine) Receive(ctx context.Context, consumer string, limit int) (out [
 		}
 		from := max(c.Acked, e.passed(consumer, 0))
 		return scanMessages(tx, "", from+1, lastOrder, 0, false, func(m *messageRecord) error {
-			if m.Outgoing {
+			if m.Outgoing || m.Past {
 				if len(out) == 0 {
 					e.passed(consumer, m.order)
 				}
@@ -426,6 +426,9 @@ func (e *engine) Status(ctx context.Context) (StatusReport, error) {
 		return r, err
 	}
 	r.OneTimeLeft = int(published.Left)
+	if r.History, err = e.historyProgress(ctx); err != nil {
+		return r, err
+	}
 	for _, i := range held {
 		if made := time.Unix(i.Created, 0).UTC(); i.Kind == prekeys.Signed && made.After(r.SignedPrekey) {
 			r.SignedPrekey = made
@@ -448,7 +451,7 @@ func (e *engine) Status(ctx context.Context) (StatusReport, error) {
 			return err
 		}
 		err = scanMessages(tx, "", c.Acked+1, lastOrder, 0, false, func(m *messageRecord) error {
-			if !m.Outgoing {
+			if !m.Outgoing && !m.Past {
 				r.Undelivered++
 			}
 			return nil

@@ -180,6 +180,7 @@ type work struct {
 	wanted  []string                 // people to look up after the commit
 	refresh bool                     // the own device list has changed
 	claims  []content.Claims         // receipts that one's other devices are to hear of
+	asks    map[address.Device]content.HistoryAsk
 
 	repairs  map[peerKey]*repairRecord // read in this batch
 	repaired map[peerKey]bool          // of them, changed
@@ -264,6 +265,9 @@ func (w *work) finish() error {
 		return err
 	}
 	if err := w.passOn(); err != nil {
+		return err
+	}
+	if err := w.handOut(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {

@@ -111,8 +111,9 @@ type messageRecord struct {
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
 	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
-	Repair       uint64        `cbor:"28,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
-	Again        int64         `cbor:"29,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
+	Past         bool          `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
+	Repair       uint64        `cbor:"29,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
+	Again        int64         `cbor:"30,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
 
 	order int64 // the row's order, not part of its value
 }

@@ -3,22 +3,14 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"time"
 
-	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/backup"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/devicelist"
-	"github.com/pawl-chat/pawl/internal/dh"
 	"github.com/pawl-chat/pawl/internal/owner"
-	"github.com/pawl-chat/pawl/internal/relay"
-	"github.com/pawl-chat/pawl/internal/relayclient"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/prekeys"
 )
@@ -39,9 +31,6 @@ var metaRestore = []byte("restore")
 
 // restoreBatch is how many records one transaction of a restore writes.
 const restoreBatch = 500
-
-// maxRecoverTries bounds how often a list may move on under a restore.
-const maxRecoverTries = 32
 
 // Restore makes a new home of a backup: a new device of the same account, with
 // the backup's contacts and history, and without any session (R-BAK-06). The
@@ -87,7 +76,7 @@ func rebuild(ctx context.Context, cfg Config, id []byte, identity *backup.Identi
 		own.Close()
 		return nil, storeError(err)
 	}
-	r := &restore{ctx: ctx, cfg: cfg, req: req, vault: v, id: id, identity: identity, list: devicelist.List{}}
+	r := &restore{ctx: ctx, cfg: cfg, req: req, vault: v, id: id, identity: identity}
 	if err := r.do(from); err != nil {
 		// Keys that the server may have heard of are kept, so that repeating
 		// the restore goes on with them.
@@ -119,6 +108,11 @@ type restore struct {
 	told     bool // the server may have heard of the new device
 }
 
+// revokes says which devices the restored one takes the place of.
+func (r *restore) revokes(d devicelist.Device) bool {
+	return r.req.RevokeAll || (r.req.RevokeOld && uint64(d.ID) == r.identity.Device)
+}
+
 func (r *restore) do(from io.Reader) error {
 	if err := r.begin(); err != nil {
 		return err
@@ -128,9 +122,12 @@ func (r *restore) do(from io.Reader) error {
 			return err
 		}
 	}
-	if err := r.join(); err != nil {
+	in := entrant{cfg: r.cfg, self: r.self, list: r.list, revoke: r.revokes, told: r.told}
+	chain, err := in.join(r.ctx)
+	if r.told = in.told; err != nil {
 		return err
 	}
+	r.self.record.Chain = chain
 	r.self.record.Registered, r.self.record.Upload = true, nil
 	return storeError(r.vault.Update(r.ctx, func(tx *vault.Tx) error {
 		if _, err := tx.Delete(tableMeta, metaRestore); err != nil {
@@ -165,7 +162,10 @@ func (r *restore) begin() (err error) {
 	case !errors.Is(err, ErrNotRegistered):
 		return err
 	}
-	record, up, private := r.newDevice()
+	record, up, private := newDevice(accountRecord{
+		Address: r.identity.Address, AccountKey: r.identity.AccountKey, Host: r.identity.Host, Pin: r.identity.Pin,
+		Created: r.identity.Created, Chain: r.identity.Chain,
+	}, r.list.Account, r.req.DeviceName, r.cfg.clock()())
 	digest := up.Digest()
 	err = storeError(r.vault.Update(r.ctx, func(tx *vault.Tx) error {
 		if err := tx.Put(tableMeta, metaRestore, nil, 0, r.id); err != nil {
@@ -181,22 +181,6 @@ func (r *restore) begin() (err error) {
 	}
 	r.self, err = record.live()
 	return err
-}
-
-// newDevice draws all keys of a device: none comes from the backup (R-BAK-06).
-func (r *restore) newDevice() (accountRecord, prekeys.Upload, []prekeys.Private) {
-	sign := make([]byte, ed25519.SeedSize)
-	rand.Read(sign)
-	key, _ := dh.Generate()
-	priv := key.Export()
-	record := accountRecord{
-		Version: 1, Address: r.identity.Address, Device: uint64(address.NewDevice()), DeviceName: r.req.DeviceName,
-		AccountKey: bytes.Clone(r.identity.AccountKey), SignKey: sign, DHKey: priv[:],
-		Host: r.identity.Host, Pin: r.identity.Pin, Created: r.identity.Created, Chain: r.identity.Chain,
-	}
-	up, private := prekeys.Generate(r.cfg.clock()(), prekeys.Owner{Account: r.list.Account, Device: record.Device}, ed25519.NewKeyFromSeed(sign))
-	record.Upload = up.Bytes()
-	return record, up, private
 }
 
 // fill writes contacts, messages and consumers. Orders are the positions in
@@ -253,72 +237,4 @@ func fillRecord(tx *vault.Tx, record backup.Record, order *int64) error {
 		return tx.Put(tableMeta, consumerKey(v.Name), nil, 0, encodeRecord(consumerRecord{Acked: int64(v.Taken)}))
 	}
 	return nil
-}
-
-// join adds the device to the account's list at the server, after bringing the
-// backup's list up to date (R-BAK-06). The server's entries are verified: they
-// extend what the backup holds, or the restore stops (R-RCV-04).
-func (r *restore) join() error {
-	rec := &r.self.record
-	chain, list := slices.Clip(rec.Chain), r.list
-	for range maxRecoverTries {
-		if d, ok := list.Device(r.self.device); ok {
-			if d.Status != devicelist.Active {
-				return ErrRevoked
-			}
-			rec.Chain = chain // an earlier attempt went through
-			return nil
-		}
-		entry, err := r.entry(list)
-		if err != nil {
-			return err
-		}
-		r.told = true
-		lacking, err := relayclient.Recover(r.ctx, r.self.target(r.cfg.Dial), relay.RecoverRequest{Entry: entry, Upload: rec.Upload})
-		if err == nil {
-			rec.Chain = append(chain, entry)
-			return nil
-		}
-		if !errors.Is(err, relay.Conflict) {
-			r.told = !settledRefusal(relayError(err))
-			if errors.Is(err, relay.Unauthorized) {
-				r.told = false
-				return fmt.Errorf("%w: it does not have this account under this key", ErrRefused)
-			}
-			return relayError(err)
-		}
-		if len(lacking) == 0 {
-			r.told = false
-			return fmt.Errorf("%w: its device list is older than the backup's", ErrRefused)
-		}
-		for _, e := range lacking {
-			if list, err = devicelist.Extend(list, e); err != nil {
-				r.told = false
-				return &wrapped{ErrRefused, fmt.Errorf("its device list does not extend the backup's: %w", err)}
-			}
-			chain = append(chain, e)
-		}
-	}
-	return fmt.Errorf("%w: the account's device list keeps changing", ErrUnreachable)
-}
-
-// entry is the next version of the list, with the new device and without the
-// old one if so asked.
-func (r *restore) entry(list devicelist.List) ([]byte, error) {
-	now := r.cfg.clock()()
-	next := list.Next(now)
-	for i := range next.Devices {
-		if r.req.RevokeAll || (r.req.RevokeOld && uint64(next.Devices[i].ID) == r.identity.Device) {
-			next.Devices[i].Status = devicelist.Revoked
-		}
-	}
-	s := r.self
-	d := devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, time.Unix(max(now.Unix(), list.Time), 0))
-	d.Caps = capabilities()
-	next.Devices = append(next.Devices, d)
-	entry, err := devicelist.Sign(next, s.account)
-	if errors.Is(err, devicelist.ErrLimit) {
-		return nil, fmt.Errorf("%w: the account has as many devices as it may; revoke the old one", ErrRefused)
-	}
-	return entry, err
 }

@@ -180,6 +180,9 @@ func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []by
 	if err != nil {
 		return pair, sealedCopy{}, err
 	}
+	if e.probe != nil {
+		e.probe.sealed(k, padded, s)
+	}
 	if err := storeChange(tx, k, s.Change); err != nil {
 		return pair, sealedCopy{}, err
 	}

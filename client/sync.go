@@ -27,6 +27,10 @@ func (w *work) sync(m *incoming, k peerKey, s content.Sync) error {
 	case s.Claims != nil:
 		state := content.Receipt{State: s.Claims.State, IDs: s.Claims.IDs}
 		return w.receipt(peerKey{s.Claims.Peer, s.Claims.Device}, state)
+	case s.Ask != nil:
+		w.historyAsked(k, s.Ask)
+	case s.Page != nil:
+		return w.historyCame(k, s.Page)
 	case s.Refresh:
 		w.refresh = true
 	}

@@ -52,9 +52,9 @@ func alive(t *testing.T, c *relayclient.Conn) {
 	}
 }
 
-// R-REL-30, R-REL-31: a thief with an older copy gets nothing, and the device
+// R-REL-33, R-REL-34: a thief with an older copy gets nothing, and the device
 // does not notice.
-func TestR_REL_31_AnOldCopyDisturbsNothing(t *testing.T) {
+func TestR_REL_34_AnOldCopyDisturbsNothing(t *testing.T) {
 	w := serve(t)
 	alice := w.person("alice")
 	laptop := &home{p: w.person("bob")}
@@ -75,9 +75,9 @@ func TestR_REL_31_AnOldCopyDisturbsNothing(t *testing.T) {
 	receive(t, laptop.connect(), -1)
 }
 
-// R-REL-30: a copy that comes first is let in, there being no way to tell, and
+// R-REL-33: a copy that comes first is let in, there being no way to tell, and
 // the device is the one that is refused and alarmed.
-func TestR_REL_30_ACopyThatComesFirst(t *testing.T) {
+func TestR_REL_33_ACopyThatComesFirst(t *testing.T) {
 	w := serve(t)
 	laptop := &home{p: w.person("bob")}
 	old := laptop.connect()
@@ -92,9 +92,9 @@ func TestR_REL_30_ACopyThatComesFirst(t *testing.T) {
 	alive(t, stolen)
 }
 
-// R-REL-30: the epochs are part of what is signed, and whoever cannot log in
+// R-REL-33: the epochs are part of what is signed, and whoever cannot log in
 // learns nothing of them.
-func TestR_REL_30_EpochsAreSigned(t *testing.T) {
+func TestR_REL_33_EpochsAreSigned(t *testing.T) {
 	w := serve(t)
 	alice := &home{p: w.person("alice")}
 	alice.connect().Close()
@@ -122,9 +122,9 @@ func TestR_REL_30_EpochsAreSigned(t *testing.T) {
 	alice.connect()
 }
 
-// R-REL-30: whatever becomes of the store's answer, a device that repeats its
+// R-REL-33: whatever becomes of the store's answer, a device that repeats its
 // login under the same epochs gets in, and what it was told is durable.
-func TestR_REL_30_LostAnswers(t *testing.T) {
+func TestR_REL_33_LostAnswers(t *testing.T) {
 	for name, fault := range map[string]storetest.Fault{"not saved": storetest.Before, "saved": storetest.After} {
 		broken := 0
 		w := serve(t, func(c *server.Config) {

@@ -32,7 +32,7 @@ func (c *conn) logIn(f relay.Frame) error {
 		c.link.Close(relay.CloseUnauthorized)
 		return link.ErrClosed
 	}
-	// R-REL-30, R-REL-31: before anything of the device is touched, the mailbox
+	// R-REL-33, R-REL-34: before anything of the device is touched, the mailbox
 	// or the connection it has, the state must prove to be its latest. To is
 	// durable before the device hears of it.
 	if err := c.s.conf.Directory.AdvanceEpoch(c.ctx, dev, Epoch(req.From), Epoch(req.To)); err != nil {

@@ -4,56 +4,31 @@ import (
 	"context"
 	"net"
 	"sync"
+
+	"github.com/pawl-chat/pawl/internal/memnet"
 )
 
 // pipes is a network of in-memory connections, for tests on a synthetic clock.
 type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
+	*memnet.Listener
 
 	mu  sync.Mutex
 	cut []*frozen
 }
 
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "tcp" }
-func (pipeAddr) String() string  { return "127.0.0.1:7295" }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.done) })
-	return nil
-}
-
-func (p *pipes) Addr() net.Addr { return pipeAddr{} }
+func newPipes() *pipes { return &pipes{Listener: memnet.Listen()} }
 
 func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	near, far := socketPair()
+	near, err := p.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
 	f := &frozen{Conn: near, gate: make(chan struct{}), closed: make(chan struct{})}
 	close(f.gate)
 	p.mu.Lock()
 	p.cut = append(p.cut, f)
 	p.mu.Unlock()
-	select {
-	case p.conns <- far:
-		return f, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return f, nil
 }
 
 // freeze makes every connection of the clients go deaf and dumb, as when a

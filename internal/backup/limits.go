@@ -14,6 +14,9 @@ const (
 	MaxCause = 256
 	// MaxStates bounds the devices in a message's status.
 	MaxStates = 64
+	// MaxBody bounds the body of a message that this version cannot read, in
+	// bytes: the longest plaintext that the ratchet takes.
+	MaxBody = 80 << 10
 	// MaxConsumer bounds the name of a consumer, in bytes.
 	MaxConsumer = 256
 

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 )
@@ -129,6 +130,19 @@ type State struct {
 
 func (*Message) kind() Kind { return KindMessage }
 
+// Encode is the message on its own, for another device of the account.
+func (m *Message) Encode() []byte { return codec.Marshal(m) }
+
+// DecodeMessage reads what Encode has made, and holds it to what is demanded of
+// a record in a backup (R-BAK-05).
+func DecodeMessage(b []byte) (*Message, error) {
+	m := new(Message)
+	if codec.Unmarshal(b, MaxRecord, m) != nil || m.check() != nil {
+		return nil, ErrRecord
+	}
+	return m, nil
+}
+
 // A kind or status that this version does not know is kept: a later one may
 // have written it, and it is shown as unsupported.
 func (m *Message) check() error {
@@ -153,7 +167,7 @@ func (m *Message) check() error {
 	return require(len(m.ID) == len(content.ID{}) && (len(m.ReplyTo) == 0 || len(m.ReplyTo) == len(content.ID{})) &&
 		word(m.Kind) && word(m.Status) && text(m.Text, content.MaxText) && text(m.Subject, content.MaxSubject) &&
 		text(m.Notice, MaxCause) && text(m.Cause, MaxCause) && moment(m.SentAt) && moment(m.ReceivedAt) && moment(m.ExpiresAt) &&
-		len(m.RawBody) <= content.MaxPadded)
+		len(m.RawBody) <= MaxBody)
 }
 
 // Consumer is how many of the messages a consumer has taken.

@@ -13,7 +13,7 @@ const LabelLogin = "pawl/1 relay login"
 const NonceSize = 32
 
 // Epoch is a random value that a device and its server keep alike and that
-// changes with every login (R-REL-30): a home that was set back, or one of two
+// changes with every login (R-REL-33): a home that was set back, or one of two
 // copies of it, does not have the present one.
 type Epoch [16]byte
 

@@ -24,7 +24,7 @@ type Login struct {
 	Device address.Device
 	Key    ed25519.PrivateKey
 	// Epoch returns the epoch that the device has and the one that this login
-	// moves it to (R-REL-30). It is called once, when the server has been reached
+	// moves it to (R-REL-33). It is called once, when the server has been reached
 	// and right before the login is sent. Nil offers zeros.
 	Epoch func(context.Context) (from, to relay.Epoch, err error)
 }

@@ -117,7 +117,7 @@ func create(dir string, unlock Unlock, tables []Table, c cost) (*Vault, error) {
 	if err := syncDir(dir); err != nil {
 		return nil, err
 	}
-	return open(path, unlock, declared)
+	return open(path, unlock, declared, "")
 }
 
 // sweep removes what an unfinished creation, or a store whose main file

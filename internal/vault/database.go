@@ -26,6 +26,9 @@ func dsn(path, more string) string {
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q}).String()
 }
 
+// volatile, added to a dsn, lets a commit return before it has reached the disk.
+const volatile = "&_pragma=synchronous(OFF)"
+
 // connector opens connections to the database file at path.
 func connector(path, more string) (driver.Connector, error) {
 	// A parameter that is more than one statement is refused in this process

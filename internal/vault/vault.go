@@ -76,6 +76,17 @@ func Create(dir string, unlock Unlock, tables []Table) (*Vault, error) {
 // this store's ErrWrongKey, and ErrDamaged or ErrNewer for a file that this
 // version did not write. Declared tables that do not exist yet are created.
 func Open(dir string, unlock Unlock, tables []Table) (*Vault, error) {
+	return openIn(dir, unlock, tables, "")
+}
+
+// OpenVolatile is Open for simulations of thousands of lives on one machine:
+// what it commits survives the end of the process and not that of the machine,
+// so it may use a key twice after a power failure. No product code may call it.
+func OpenVolatile(dir string, unlock Unlock, tables []Table) (*Vault, error) {
+	return openIn(dir, unlock, tables, volatile)
+}
+
+func openIn(dir string, unlock Unlock, tables []Table, more string) (*Vault, error) {
 	path, err := find(dir)
 	if err != nil {
 		return nil, err
@@ -84,15 +95,15 @@ func Open(dir string, unlock Unlock, tables []Table) (*Vault, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(path, unlock, declared)
+	return open(path, unlock, declared, more)
 }
 
-func open(path string, unlock Unlock, declared map[string]*sealed) (_ *Vault, err error) {
-	to, err := connector(path, "")
+func open(path string, unlock Unlock, declared map[string]*sealed, more string) (_ *Vault, err error) {
+	to, err := connector(path, more)
 	if err != nil {
 		return nil, err
 	}
-	toRead, err := connector(path, "&_pragma=query_only(1)")
+	toRead, err := connector(path, more+"&_pragma=query_only(1)")
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,244 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/vault"
+	"github.com/pawl-chat/pawl/ratchet"
+	"github.com/pawl-chat/pawl/server"
+)
+
+// seal names a message key: two messages under one must never both leave.
+type seal struct {
+	device  address.Device // the sender's
+	session [32]byte
+	at      ratchet.Position
+}
+
+// copyOf names the copies of a message for a device.
+type copyOf struct {
+	message string
+	device  address.Device
+}
+
+// seals is what all devices have sealed, whether it was saved or not.
+type seals struct {
+	mu     sync.Mutex
+	under  map[seal]map[[32]byte]bool
+	copies map[copyOf][][32]byte
+}
+
+func (s *seals) init() {
+	s.under, s.copies = map[seal]map[[32]byte]bool{}, map[copyOf][][32]byte{}
+}
+
+func (s *seals) note(k seal, message [32]byte, to address.Device, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.under[k] == nil {
+		s.under[k] = map[[32]byte]bool{}
+	}
+	s.under[k][message] = true
+	c := copyOf{id, to}
+	s.copies[c] = append(s.copies[c], message)
+}
+
+// arrived reports whether the relay has a copy of a message for a device.
+func (s *scenario) arrived(id string, d address.Device) bool {
+	s.seals.mu.Lock()
+	copies := s.seals.copies[copyOf{id, d}]
+	s.seals.mu.Unlock()
+	for _, h := range copies {
+		if s.ledger.took(h, d) {
+			return true
+		}
+	}
+	return false
+}
+
+// everything is what a device's store holds, in order.
+func (l *life) everything() (all []Message, err error) {
+	after := int64(firstOrder)
+	for {
+		page, err := l.engine.Export(l.ctx, exportQuery{After: after})
+		all = append(all, page.Messages...)
+		if err != nil || !page.More {
+			return all, err
+		}
+		after = page.Last
+	}
+}
+
+// busy reports whether something is on its way to or from a device.
+func (d *device) busy() bool { return d.rest() != "" }
+
+// rest tells what is on its way to or from a device that counts.
+func (d *device) rest() string {
+	if !d.survives() {
+		return ""
+	}
+	l := d.alive()
+	if l == nil {
+		return "it is not at work"
+	}
+	outbox := 0
+	err := l.engine.view(l.ctx, func(tx *vault.Tx) (err error) {
+		outbox, err = tx.Count(tableOutbox, nil)
+		return err
+	})
+	st, serr := d.w.store.Stat(context.Background(), server.Device{User: d.owner.address.User(), ID: d.id})
+	waiting, rerr := l.engine.Receive(l.ctx, "", 10)
+	if err == nil && serr == nil && rerr == nil && outbox+st.Count+len(waiting) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d wait to leave, %d at the server, %d to be read (%v, %v, %v)", outbox, st.Count, len(waiting), err, serr, rerr)
+}
+
+// survives reports whether a device is still in its list.
+func (d *device) survives() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.joined && !d.revoked
+}
+
+// holding is what the examination found at a device.
+type holding struct {
+	own   map[string]Message // by ID
+	in    map[string]int     // by text
+	place map[string]int     // by text, in the order of the store
+}
+
+// examine holds the invariants against what the devices have in the end.
+func (s *scenario) examine() {
+	found := map[*device]*holding{}
+	for d := range s.all() {
+		l := d.alive()
+		if !d.survives() || l == nil {
+			continue
+		}
+		all, err := l.everything()
+		if err != nil {
+			s.fault("%s cannot be read: %v", d.name(), err)
+			continue
+		}
+		h := &holding{own: map[string]Message{}, in: map[string]int{}, place: map[string]int{}}
+		for i, m := range all {
+			switch {
+			case m.Direction == Out:
+				h.own[m.ID] = m
+			case m.Kind == KindText:
+				h.in[m.Text]++
+				h.place[m.Text] = i
+			}
+		}
+		found[d] = h
+		s.claims(d, all)
+	}
+	known := map[string]bool{}
+	for d := range s.all() {
+		for _, m := range d.sent {
+			known[m.text] = true
+			s.sentOnce(d, m, found)
+		}
+		s.inOrder(d, found)
+	}
+	for d, h := range found {
+		for text, n := range h.in {
+			if !known[text] || n != 1 {
+				s.fault("%s has %q %d times", d.name(), text, n)
+			}
+			if d.shown[text] == 0 {
+				s.fault("%s was never shown %q", d.name(), text)
+			}
+		}
+	}
+	s.keysOnce()
+}
+
+// sentOnce: what a device that is still there has sent is, once, wherever it
+// had to go.
+func (s *scenario) sentOnce(d *device, m *sending, found map[*device]*holding) {
+	h := found[d]
+	if h == nil {
+		return
+	}
+	own, kept := h.own[m.id]
+	if !kept {
+		if m.told {
+			s.fault("%s has lost its own %q", d.name(), m.text)
+		}
+		return
+	}
+	if !own.Status.reached(StatusAccepted) {
+		s.fault("%q of %s is %s (%s) in the end", m.text, d.name(), own.Status, own.Cause)
+	}
+	for _, to := range m.want {
+		if there := found[to]; there != nil && there.in[m.text] != 1 {
+			s.fault("%s has %q %d times; its status there is %q", to.name(), m.text, there.in[m.text], own.PerDevice[to.id.String()])
+		}
+	}
+}
+
+// inOrder: what came from one device came in the order in which it was sent.
+func (s *scenario) inOrder(d *device, found map[*device]*holding) {
+	for to, h := range found {
+		last, before := -1, ""
+		for _, m := range d.sent {
+			at, ok := h.place[m.text]
+			if !ok {
+				continue
+			}
+			if at < last {
+				s.fault("%s has %q before %q", to.name(), m.text, before)
+			}
+			last, before = at, m.text
+		}
+	}
+}
+
+// claims: no status says more than what is so.
+func (s *scenario) claims(d *device, all []Message) {
+	for _, m := range all {
+		if m.Direction != Out || m.To == m.From {
+			continue
+		}
+		for to := range s.all() {
+			status, ok := m.PerDevice[to.id.String()]
+			if !ok {
+				continue
+			}
+			if status.reached(StatusAccepted) && !s.arrived(m.ID, to.id) {
+				s.fault("%s says %s of %q for %s, and the relay never had it", d.name(), status, m.Text, to.name())
+			}
+			if l := to.alive(); l != nil && status.reached(StatusDelivered) {
+				if got, err := l.engine.Message(l.ctx, m.ID); err != nil && !l.isDead() && l.ctx.Err() == nil || err == nil && got.Text != m.Text {
+					s.fault("%s says %s of %q for %s, which does not have it: %v", d.name(), status, m.Text, to.name(), err)
+				}
+			}
+			to.mu.Lock()
+			shown := to.shown[m.Text]
+			to.mu.Unlock()
+			if status.reached(StatusRead) && shown == 0 {
+				s.fault("%s says %s of %q for %s, which never showed it", d.name(), status, m.Text, to.name())
+			}
+		}
+	}
+}
+
+// keysOnce: no two messages under one key have reached the relay.
+func (s *scenario) keysOnce() {
+	for k, messages := range s.seals.under {
+		n := 0
+		for h := range messages {
+			if s.ledger.came[h] != nil {
+				n++
+			}
+		}
+		if n > 1 {
+			s.fault("device %s has used the key of chain %d, message %d, %d times", k.device, k.at.Chain, k.at.Number, n)
+		}
+	}
+}
