@@ -183,7 +183,7 @@ func (j *joining) begin(ctx context.Context, w *linking.Waiting, g *linking.Gree
 		}
 		return storePrekeys(tx, private, prekeyRecord{Digest: digest[:], Left: prekeys.OneTimeKeys})
 	}))
-	return w.Join(g.List, address.Device(j.record.Device), j.req.DeviceName, nil), err
+	return w.Join(g.List, address.Device(j.record.Device), j.req.DeviceName, capabilities()), err
 }
 
 // take makes the entry durable that lets this device in: from here on the

@@ -251,7 +251,7 @@ func (r *relink) swap(tx *vault.Tx) error {
 			err = tell(who, NoticeMessagesMissing, "")
 		}
 	}
-	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld} {
+	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld, tableRepair} {
 		if err == nil {
 			err = eraseTable(tx, t)
 		}
