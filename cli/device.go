@@ -92,20 +92,21 @@ machine can be linked again as a new device. Needs the account key.`,
 		Args:    words(1, 1, "one ID"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			return a.with(ctx, func(api client.API) error {
+				d, err := meant(ctx, api, args[0])
+				if err != nil {
+					return err
+				}
+				if d.Current {
+					return usagef("run it on another device that holds the account key", "a device cannot cut itself off")
+				}
 				if !yes {
-					d, err := meant(ctx, api, args[0])
-					if err != nil {
-						return err
-					}
 					err = a.confirm(ctx, fmt.Sprintf("Cut off device %s, for good?", deviceText(d.ID, d.Name)),
 						"say --yes if you are sure", "a device is cut off only after a confirmation")
 					if err != nil {
 						return err
 					}
-					args[0] = d.ID
 				}
-				d, err := api.RevokeDevice(ctx, args[0])
-				if err != nil {
+				if d, err = api.RevokeDevice(ctx, d.ID); err != nil {
 					return err
 				}
 				return a.out.show(deviceOf(d), "removed device "+deviceText(d.ID, d.Name)+"\n")
@@ -116,7 +117,7 @@ machine can be linked again as a new device. Needs the account key.`,
 	return cmd
 }
 
-// meant finds the device that a word means, to show it before the question.
+// meant finds the device that a word means.
 func meant(ctx context.Context, api client.API, word string) (client.Device, error) {
 	all, err := api.Devices(ctx)
 	if err != nil {
@@ -193,6 +194,9 @@ Needs the account key.`,
 			}
 			return a.with(ctx, func(api client.API) error {
 				d, err := api.Approve(ctx, uri, client.ApproveOptions{History: history})
+				if errors.Is(err, client.ErrUnreachable) {
+					return &failure{err: err, message: err.Error(), hint: "see that the new device still waits and shows this URI, and that both reach the same server or each other"}
+				}
 				if err != nil {
 					return err
 				}

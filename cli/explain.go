@@ -12,12 +12,13 @@ import (
 // explanationObject is the life of one message.
 type explanationObject struct {
 	header
-	ID     string       `json:"id" doc:"id of the message"`
-	Status string       `json:"status" doc:"as in the message object"`
-	Steps  []stepObject `json:"steps" doc:"what happened to it, in order"`
-	Cause  string       `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
-	Why    string       `json:"why,omitempty" doc:"the cause in plain words"`
-	Next   string       `json:"next,omitempty" doc:"what to do, in plain words"`
+	ID     string         `json:"id" doc:"id of the message"`
+	Status string         `json:"status" doc:"as in the message object"`
+	Steps  []stepObject   `json:"steps" doc:"what happened to it, in order"`
+	Sealed []sealedObject `json:"sealed,omitempty" doc:"where each copy stands that was sealed or opened here"`
+	Cause  string         `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
+	Why    string         `json:"why,omitempty" doc:"the cause in plain words"`
+	Next   string         `json:"next,omitempty" doc:"what to do, in plain words"`
 }
 
 type stepObject struct {
@@ -28,7 +29,7 @@ type stepObject struct {
 func explanationOf(x client.Explanation) explanationObject {
 	o := explanationObject{
 		header: head("explanation"), ID: x.Message.ID, Status: string(x.Message.Status), Steps: []stepObject{},
-		Cause: x.Message.Cause, Why: x.Cause, Next: x.Next,
+		Cause: x.Message.Cause, Why: x.Cause, Next: x.Next, Sealed: sealedOf(x.Message.Sealed),
 	}
 	for _, s := range x.Steps {
 		o.Steps = append(o.Steps, stepObject{maybeInstant(s.At), s.What})
@@ -42,7 +43,8 @@ func (a *app) explain() *cobra.Command {
 		Short:   "tell the life of a message in plain words",
 		GroupID: groupDaily,
 		Long: `Tells when a message was written, sealed and accepted, what each device of the recipient
-said of it and when; or why it failed or could not be opened, and what to do.`,
+said of it and when, and in which session and at which place of its chains each copy
+stands; or why it failed or could not be opened, and what to do.`,
 		Example: "  pawl explain 4QW6…\n  pawl explain 4QW6… --json | jq -r .next",
 		Args:    words(1, 1, "one ID"),
 		RunE: a.run(func(ctx context.Context, args []string) error {

@@ -137,6 +137,10 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 		Direction: client.Out, Kind: client.KindText, Text: text, Subject: o.Subject, ReplyTo: o.ReplyTo, SentAt: noon,
 		Status: client.StatusAccepted, PerDevice: map[string]client.Status{"00000000000000b1": client.StatusAccepted},
 	}
+	m.Sealed = []client.SealedCopy{
+		{Device: "00000000000000b1", Session: "0123456789abcdef", Chain: 4, Number: 2, At: noon},
+		{Device: "00000000000000a2", Own: true, Session: "fedcba9876543210", Number: 7, At: noon},
+	}
 	if o.TTL > 0 {
 		m.ExpiresAt = noon.Add(o.TTL)
 	}

@@ -21,7 +21,9 @@ func world(t *testing.T) *trial {
 	closed.Kind, closed.Cause = client.KindUndecryptable, "too_old"
 	later := greeting(4, "")
 	later.Kind = client.KindUnknown
-	x.fake.messages = []client.Message{greeting(1, "Shall we meet? ❤️"), subject, closed, later, notice(5, client.NoticeIdentityChanged), notice(6, client.NoticeSessionReset)}
+	hello := greeting(1, "Shall we meet? ❤️")
+	hello.Sealed = []client.SealedCopy{{Device: hello.FromDevice, Session: "0123456789abcdef", Chain: 1, At: hello.ReceivedAt}}
+	x.fake.messages = []client.Message{hello, subject, closed, later, notice(5, client.NoticeIdentityChanged), notice(6, client.NoticeSessionReset)}
 	for i, what := range []string{
 		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered,
 		client.NoticeListForked, client.NoticeListRolledBack, client.NoticeMessagesMissing, client.NoticeMessagesRecovered,
@@ -42,7 +44,7 @@ func TestR_CLI_04_Screens(t *testing.T) {
 	for _, args := range [][]string{
 		{"register", "alice", "--invite", "LINK", "--key-file", "made.key"},
 		{"send", "bob", "two words"}, {"send", "bob", "hi", "--wait", "none"}, {"send", "bob", "half"},
-		{"recv"}, {"ls"}, {"history", "bob"}, {"message", "show", "IN2"}, {"message", "resend", "IN1"}, {"explain", "IN1"}, {"explain", "OUT"},
+		{"recv"}, {"ls"}, {"history", "bob"}, {"message", "show", "IN1"}, {"message", "show", "IN2"}, {"explain", "IN3"}, {"message", "resend", "IN1"}, {"explain", "IN1"}, {"explain", "OUT"},
 		{"verify", "bob"}, {"verify", "bob", "--confirm"}, {"contact", "list"}, {"contact", "show", "bob"}, {"contact", "remove", "bob"},
 		{"device", "link", "--key-file", "made.key"}, {"device", "list"}, {"device", "rename", "phone", "old phone"}, {"device", "revoke", "phone", "--yes"},
 		{"device", "revoke", "phone"}, {"device", "approve", "pawl:link:0123", "--yes", "--history"}, {"device", "approve", "pawl:link:0123"}, {"device", "relink"},

@@ -104,7 +104,12 @@ func (a *app) message() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return a.out.show(objectOf(m), a.messageCard(m))
+				object := objectOf(m)
+				if o, ok := object.(messageObject); ok {
+					o.Sealed = sealedOf(m.Sealed)
+					object = o
+				}
+				return a.out.show(object, a.messageCard(m))
 			})
 		}),
 	})
@@ -210,6 +215,15 @@ func (a *app) messageCard(m client.Message) string {
 			line += "  " + a.when(at.Delivered)
 		}
 		b.WriteString(line + "\n")
+	}
+	for _, c := range m.Sealed {
+		what := "sealed for"
+		if m.Direction == client.In {
+			what = "opened, of"
+		} else if c.Own {
+			what = "sealed for your"
+		}
+		fmt.Fprintf(&b, "  %s device %s  session %s, chain %d, message %d\n", what, clean(c.Device), clean(c.Session), c.Chain, c.Number)
 	}
 	b.WriteString("\n    " + strings.ReplaceAll(bodyText(m), "\n", "\n    ") + "\n")
 	return b.String()

@@ -49,6 +49,24 @@ type messageObject struct {
 	PerDevice    map[string]string `json:"per_device" doc:"own messages: status by recipient device; else empty"`
 	AcceptedAt   *string           `json:"accepted_at,omitempty" doc:"own messages: when the server had it, RFC 3339, UTC"`
 	Expired      bool              `json:"expired,omitempty" doc:"true when its lifetime is over: text and subject are erased"`
+	Sealed       []sealedObject    `json:"sealed,omitempty" doc:"message show and explain only: where each copy stands that was sealed or opened here"`
+}
+
+// sealedObject is where one copy of a message stands.
+type sealedObject struct {
+	Device  string `json:"device" doc:"that it was sealed for, or that sealed it"`
+	Own     bool   `json:"own" doc:"it is a copy for another device of this account"`
+	Session string `json:"session" doc:"beginning of the session's id, 16 hexadecimal digits"`
+	Chain   int64  `json:"chain" doc:"number of the chain in the session, from 0"`
+	Number  int64  `json:"number" doc:"number of the message in the chain, from 0"`
+	At      string `json:"at" doc:"when it was sealed or opened here, RFC 3339, UTC"`
+}
+
+func sealedOf(copies []client.SealedCopy) (out []sealedObject) {
+	for _, c := range copies {
+		out = append(out, sealedObject{c.Device, c.Own, c.Session, int64(c.Chain), int64(c.Number), instant(c.At)})
+	}
+	return out
 }
 
 type eventObject struct {

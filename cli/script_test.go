@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"begin":   begin,
 			"line":    nextLine,
 			"quit":    quit,
+			"ended":   ended,
 		},
 	})
 }
@@ -155,17 +156,39 @@ func begin(ts *testscript.TestScript, neg bool, args []string) {
 	start(ts, args[0], args[1:]...)
 }
 
-// line NAME TYPE WORDS waits for the next line of a running command, and holds
-// that it is an object of that type with those words in it.
+// line NAME TYPE WORDS [FIELD VARIABLE] waits for the next line of a running
+// command, and holds that it is an object of that type with those words in it.
+// The value of a field of text may become a variable of the script.
 func nextLine(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) != 3 || neg {
-		ts.Fatalf("usage: line NAME TYPE WORDS")
+	if len(args) != 3 && len(args) != 5 || neg {
+		ts.Fatalf("usage: line NAME TYPE WORDS [FIELD VARIABLE]")
 	}
 	line, err := ts.Value(procsKey{}).(map[string]*proc)[args[0]].out.ReadBytes('\n')
 	ts.Check(err)
 	ts.Check(cli.CheckObject(args[1], line))
 	if !strings.Contains(string(line), args[2]) {
 		ts.Fatalf("%s: no %q in %s", args[0], args[2], line)
+	}
+	if len(args) == 5 {
+		var fields map[string]any
+		ts.Check(json.Unmarshal(line, &fields))
+		value, ok := fields[args[3]].(string)
+		if !ok || value == "" {
+			ts.Fatalf("%s: no text %s in %s", args[0], args[3], line)
+		}
+		ts.Setenv(args[4], value)
+	}
+}
+
+// ended NAME CODE waits for a command to end and holds its exit code.
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: ended NAME CODE")
+	}
+	p := ts.Value(procsKey{}).(map[string]*proc)[args[0]]
+	p.cmd.Wait()
+	if code := jsonNumber(p.cmd.ProcessState.ExitCode()); code != args[1] {
+		ts.Fatalf("%s ended with %s, want %s", args[0], code, args[1])
 	}
 }
 

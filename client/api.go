@@ -190,7 +190,10 @@ type Message struct {
 	PerDevice    map[string]Status // own messages: recipient device id → status
 	SealedAt     time.Time         // own messages: when first sealed; zero for not yet
 	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
-	SentAgainAt  time.Time         // own messages: when last sent again to a device that could not open it; zero for never
+	// Sealed tells where each copy stands: of an own message one for each device
+	// it was sealed for, of another's the one that was opened here.
+	Sealed      []SealedCopy
+	SentAgainAt time.Time // own messages: when last sent again to a device that could not open it; zero for never
 	// Receipts holds when each device of the recipient said what PerDevice
 	// tells, by this device's clock.
 	Receipts map[string]ReceiptTimes

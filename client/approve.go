@@ -117,11 +117,11 @@ func (e *engine) approve(ctx context.Context, uri string, o ApproveOptions, s st
 		}
 		s.done("heard")
 		// The server knows, whatever the device said or could not say.
-		fresh, asked := e.lookup(ctx, conn, e.self.address)
+		fresh, asked := e.joined(ctx, conn, part.Device, err)
 		if asked == nil {
 			own = fresh
 			if d, ok := own.list.Device(part.Device); ok {
-				if err := e.settleAdmitted(ctx, own); err != nil {
+				if err := e.settleAdmitted(ctx, own, e.now()); err != nil {
 					e.log.Warn("what a new device is owed was put off", "reason", reason(err))
 				}
 				s.done("settled")
@@ -139,6 +139,29 @@ func (e *engine) approve(ctx context.Context, uri string, o ApproveOptions, s st
 	}
 	ch.Send(&linking.Refusal{Reason: linking.Failed})
 	return Device{}, fmt.Errorf("%w: the account's device list keeps changing", ErrUnreachable)
+}
+
+// joined asks the server for the list. When the new device has fallen silent it
+// may be about to join, so the question is put again.
+func (e *engine) joined(ctx context.Context, l *link, d address.Device, lost error) (own *person, err error) {
+	refused := new(linking.Refusal)
+	for tries := range 4 {
+		own, err = e.lookup(ctx, l, e.self.address)
+		if err != nil || lost == nil || errors.As(lost, &refused) {
+			return own, err
+		}
+		if _, ok := own.list.Device(d); ok {
+			return own, nil
+		}
+		t := time.NewTimer(time.Duration(tries+1) * 200 * time.Millisecond)
+		select {
+		case <-t.C:
+		case <-l.failed:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+	return own, err
 }
 
 // lostDevice is the error of a new device that is gone, or speaks out of turn.
@@ -206,7 +229,7 @@ func admittedRows(tx *vault.Tx) (all []admitted, err error) {
 
 // mendAdmitted gives devices what they are owed that joined while nobody here
 // listened: an approval was cut short (R-LNK-14).
-func (e *engine) mendAdmitted(ctx context.Context, l *link) error {
+func (e *engine) mendAdmitted(ctx context.Context, l *link, now time.Time) error {
 	var waiting []admitted
 	err := e.view(ctx, func(tx *vault.Tx) (err error) {
 		waiting, err = admittedRows(tx)
@@ -219,12 +242,12 @@ func (e *engine) mendAdmitted(ctx context.Context, l *link) error {
 	if err != nil {
 		return err
 	}
-	return e.settleAdmitted(ctx, own)
+	return e.settleAdmitted(ctx, own, now)
 }
 
 // settleAdmitted queues for devices that have joined what they are owed, and
 // forgets those that did not in time.
-func (e *engine) settleAdmitted(ctx context.Context, own *person) error {
+func (e *engine) settleAdmitted(ctx context.Context, own *person, now time.Time) error {
 	e.state.Lock()
 	defer e.state.Unlock()
 	before := e.lastOrder
@@ -237,7 +260,7 @@ func (e *engine) settleAdmitted(ctx context.Context, own *person) error {
 		for _, a := range waiting {
 			id := address.Device(a.Device)
 			d, listed := own.list.Device(id)
-			if !listed && e.now().Sub(time.UnixMilli(a.At)) < admittedFor {
+			if !listed && now.Sub(time.UnixMilli(a.At)) < admittedFor {
 				continue
 			}
 			if d.Status == devicelist.Active && a.History {

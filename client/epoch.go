@@ -51,7 +51,8 @@ func putEpoch(tx *vault.Tx, r epochRecord) error {
 
 // epochs moves the epoch of a home on, one login at a time.
 type epochs struct {
-	vault *vault.Vault
+	// commit runs a durable transaction of the home's store.
+	commit func(context.Context, func(*vault.Tx) error) error
 	// repeated is set by offer when the epoch was offered before.
 	repeated bool
 	offered  relay.Epoch
@@ -63,7 +64,7 @@ type epochs struct {
 // hold a value that the server is going to take (R-CLT-31). One that was offered
 // before without an answer is offered again.
 func (p *epochs) offer(ctx context.Context) (from, to relay.Epoch, err error) {
-	err = storeError(p.vault.Update(ctx, func(tx *vault.Tx) error {
+	err = p.commit(ctx, func(tx *vault.Tx) error {
 		r, err := readEpoch(tx)
 		if err != nil {
 			return err
@@ -78,16 +79,16 @@ func (p *epochs) offer(ctx context.Context) (from, to relay.Epoch, err error) {
 		}
 		from, to = epochOf(r.Current), epochOf(r.Next)
 		return nil
-	}))
+	})
 	p.offered = to
 	return from, to, err
 }
 
 // taken writes down that the server has taken what was offered.
 func (p *epochs) taken(ctx context.Context) error {
-	return storeError(p.vault.Update(ctx, func(tx *vault.Tx) error {
+	return p.commit(ctx, func(tx *vault.Tx) error {
 		return putEpoch(tx, epochRecord{Current: p.offered[:]})
-	}))
+	})
 }
 
 // logIn logs in and moves the epoch on. After a login whose epoch was offered
@@ -95,7 +96,7 @@ func (p *epochs) taken(ctx context.Context) error {
 // holds the same offer and would pass as well (R-CLT-31).
 func (e *engine) logIn(ctx context.Context, l relayclient.Login) (*relayclient.Conn, error) {
 	for {
-		p := epochs{vault: e.vault}
+		p := epochs{commit: e.update}
 		l.Epoch = p.offer
 		conn, err := relayclient.Dial(ctx, e.self.target(e.transport), l)
 		if err != nil {

@@ -72,7 +72,7 @@ func (h *epochHome) attempt(ctx context.Context, at crash) (passed bool, err err
 		if at == unreached {
 			return false, nil
 		}
-		p := epochs{vault: h.vault}
+		p := epochs{commit: h.vault.Update}
 		from, to, err := p.offer(ctx)
 		if err != nil || at == notSent {
 			return false, err
@@ -225,7 +225,7 @@ func outboxOf(t *testing.T, c *Client) []outboxRecord {
 func TestR_CLT_30_DamagedEpoch(t *testing.T) {
 	h := newEpochHome(t)
 	h.put(t, epochRecord{Current: make([]byte, len(relay.Epoch{})-1)})
-	p := epochs{vault: h.vault}
+	p := epochs{commit: h.vault.Update}
 	if _, _, err := p.offer(t.Context()); !errors.Is(err, ErrStoreDamaged) {
 		t.Errorf("%v", err)
 	}

@@ -56,6 +56,9 @@ func (x *Explanation) incoming(add func(time.Time, string)) {
 	default:
 		add(m.SentAt, "written, by the sender's clock")
 		add(m.ReceivedAt, "arrived here, was opened and stored")
+		for _, c := range m.Sealed {
+			add(c.At, fmt.Sprintf("opened in session %s with device %s, chain %d, message %d of it", c.Session, c.Device, c.Chain, c.Number))
+		}
 	}
 }
 
@@ -68,6 +71,13 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	}
 	if !m.SealedAt.IsZero() {
 		add(m.SealedAt, fmt.Sprintf("sealed for each device of the recipient (%d)", len(m.PerDevice)))
+	}
+	for _, c := range m.Sealed {
+		whose := ""
+		if c.Own {
+			whose = "your "
+		}
+		add(c.At, fmt.Sprintf("sealed for %sdevice %s in session %s, chain %d, message %d of it", whose, c.Device, c.Session, c.Chain, c.Number))
 	}
 	if !m.AcceptedAt.IsZero() {
 		add(m.AcceptedAt, "accepted: the server has stored it")

@@ -26,21 +26,37 @@ func offerHistory(tx *vault.Tx, to address.Device) error {
 	return tx.Put(tableMeta, offerKey(to), nil, 0, encodeRecord(offerRecord{Device: uint64(to)}))
 }
 
+// offeredTo reports whether a device may fetch the history: it was offered, or
+// will be as soon as it is settled that the device has joined.
+func offeredTo(tx *vault.Tx, device address.Device) (bool, error) {
+	_, ok, err := tx.Get(tableMeta, offerKey(device))
+	if err != nil || ok {
+		return ok, err
+	}
+	a, _, err := getRecord[admitted](tx, tableMeta, admittedKey(device))
+	return a.History, err
+}
+
 // historyAsked notes that another device of this account asks for a page. It
 // is answered when the batch is done, once: of several questions the last
 // counts.
-func (w *work) historyAsked(k peerKey, ask *content.HistoryAsk) {
+func (w *work) historyAsked(k peerKey, ask *content.HistoryAsk) error {
+	own, err := w.person(k.address)
+	if err != nil || own == nil || !activeIn(own.list, k.device) {
+		return err // revoked: what was under way is opened, and not answered
+	}
 	if w.asks == nil {
 		w.asks = map[address.Device]content.HistoryAsk{}
 	}
 	w.asks[k.device] = *ask
+	return nil
 }
 
 // handOut answers what was asked in this batch: one page to each device, and
 // nothing of the history to one that it was not offered to (R-CLT-43).
 func (w *work) handOut() error {
 	for device, ask := range w.asks {
-		_, offered, err := w.tx.Get(tableMeta, offerKey(device))
+		offered, err := offeredTo(w.tx, device)
 		if err != nil {
 			return err
 		}
@@ -123,8 +139,12 @@ func (w *work) historyCame(k peerKey, page *content.HistoryPage) error {
 	if err != nil {
 		return err
 	}
-	if !ok || h.Done || uint64(k.device) != h.Device || page.From != h.Next {
-		w.e.log.Info("a page of history was dropped", "reason", "not asked for, or here already")
+	own, err := w.person(k.address)
+	if err != nil || own == nil {
+		return err
+	}
+	if !ok || h.Done || uint64(k.device) != h.Device || page.From != h.Next || !activeIn(own.list, k.device) {
+		w.e.log.Info("a page of history was dropped", "reason", "not asked for, here already, or of a revoked device")
 		return nil
 	}
 	if page.Refused {
@@ -166,6 +186,7 @@ func (w *work) historic(h *historyRecord, entry []byte) error {
 		r.Told, r.Elsewhere = true, true // its sender hears from the other device
 	}
 	r.Past = true
+	r.understand() // the other device may be of an older version (R-CLT-47)
 	if r.expires(w.e.now().UnixMilli()) {
 		r.erase()
 	}

@@ -220,3 +220,40 @@ func TestR_CLT_43_Refused(t *testing.T) {
 		t.Errorf("after the offer it has %+v", got)
 	}
 }
+
+// TestR_CLT_40_Link: a device that is linked with the offer of the history
+// fetches it, also through another process, and one without it has none.
+func TestR_CLT_40_Link(t *testing.T) {
+	w := newWorld(t)
+	laptop, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
+	bobs := bob.Account().Address
+	send(t, laptop, "bob", "hello")
+	client.Fill(t, laptop, bobs, 700)
+	defer followed(t, laptop)()
+	for _, history := range []bool{true, false} {
+		cfg := config(t, "desk")
+		offer, done := linkTo(t, cfg, client.LinkRequest{DeviceName: "desk"})
+		if _, err := laptop.Approve(ctx(t), offer.URI, client.ApproveOptions{History: history}); err != nil {
+			t.Fatalf("approve: %v", err)
+		}
+		desk := arrived(t, done)
+		if s := progress(t, desk); s.Offered != history {
+			t.Fatalf("offered: %+v", s)
+		}
+		if !history {
+			if err := desk.FetchHistory(ctx(t)); !errors.Is(err, client.ErrRefused) {
+				t.Errorf("without an offer: %v", err)
+			}
+			continue
+		}
+		attached := open(t, cfg)
+		fetch(t, attached)
+		all, err := attached.History(ctx(t), bobs, 0, "")
+		if err != nil || len(all) != 701 || all[700].Text != "text 699" {
+			t.Errorf("%d messages came, %v", len(all), err)
+		}
+		if got := take(t, desk); len(got) != 0 {
+			t.Errorf("given as new: %d messages", len(got))
+		}
+	}
+}

@@ -171,7 +171,7 @@ func (e *engine) maintainOnce(ctx context.Context, l *link) (next time.Time, err
 	if err := e.age(ctx); err != nil {
 		return next, err
 	}
-	if err := e.mendAdmitted(ctx, l); err != nil {
+	if err := e.mendAdmitted(ctx, l, e.now()); err != nil {
 		return next, err
 	}
 	status, err := l.conn.PrekeyStatus(ctx)

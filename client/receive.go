@@ -112,6 +112,7 @@ type incoming struct {
 	known   bool // the envelope is well formed and for this device
 	nobody  bool // its sender does not exist
 	heldKey []byte
+	place   *devicePosition // where it was opened
 }
 
 // introduce asks the server for the senders that are not known yet, or that
@@ -368,6 +369,7 @@ func (w *work) one(m *incoming) error {
 	case c.Kind == content.KindRepair:
 		return w.repairSaid(k, p, opened.Session, c.Repair)
 	}
+	m.place = positionOf(k, opened.Session, opened.At, now)
 	return w.keep(m, k, c)
 }
 
@@ -382,6 +384,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	r := &messageRecord{
 		Conversation: k.address, From: k.address, FromDevice: uint64(k.device), To: w.e.self.record.Address,
 		SentAt: c.SentAt.UnixMilli(), ReceivedAt: w.e.now().UnixMilli(), Status: string(StatusReceived),
+	}
+	if m.place != nil {
+		r.Positions = []devicePosition{*m.place}
 	}
 	switch c.Kind {
 	case content.KindHeartbeat, content.KindFarewell:

@@ -110,10 +110,12 @@ type messageRecord struct {
 	AcceptedAt   int64         `cbor:"23,keyasint,omitempty"`
 	Times        []deviceTimes `cbor:"24,keyasint,omitempty"`
 	Expired      bool          `cbor:"25,keyasint,omitempty"` // its content is erased
-	Elsewhere    bool          `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
-	Past         bool          `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
-	Repair       uint64        `cbor:"29,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
-	Again        int64         `cbor:"30,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
+
+	Positions []devicePosition `cbor:"26,keyasint,omitempty"` // of each copy
+	Elsewhere bool             `cbor:"27,keyasint,omitempty"` // incoming: read on another device of this account
+	Past      bool             `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
+	Repair    uint64           `cbor:"30,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
+	Again     int64            `cbor:"31,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
 
 	order int64 // the row's order, not part of its value
 }
@@ -154,7 +156,7 @@ func (r *messageRecord) message() Message {
 		m.Repair = repairStates[r.Repair]
 	}
 	m.Repaired = m.Repair == RepairDone
-	m.Expired = r.Expired
+	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	return m
 }
@@ -200,6 +202,8 @@ type sealedCopy struct {
 	Device   uint64
 	ID       []byte
 	Envelope []byte
+
+	at *devicePosition // where it stands, if it was sealed just now; not stored
 }
 
 // heldRecord is an envelope of a contact whose identity changed.

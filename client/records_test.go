@@ -40,6 +40,7 @@ var decoders = map[string]func([]byte) error{
 	"client-count":    func(b []byte) error { _, err := decodeRecord[countRecord](b); return err },
 	"client-owed":     func(b []byte) error { _, err := decodeRecord[owedRecord](b); return err },
 	"client-settings": func(b []byte) error { _, err := decodeRecord[settingsRecord](b); return err },
+	"client-relink":   func(b []byte) error { r, err := decodeRecord[relinkRecord](b); return second(r.Account.live, err) },
 	"client-epoch":    func(b []byte) error { _, err := decodeRecord[epochRecord](b); return err },
 	"client-held":     func(b []byte) error { _, err := decodeRecord[heldRecord](b); return err },
 }
@@ -102,6 +103,9 @@ func sample() vectors {
 	add("consumer", "client-consumer", consumerRecord{Acked: 42})
 	add("count", "client-count", countRecord{N: 42})
 	add("epoch", "client-epoch", epochRecord{Current: id, Next: bytes.Repeat([]byte{8}, 16)})
+	pending := account
+	pending.Registered, pending.Upload = false, []byte{1}
+	add("relink", "client-relink", relinkRecord{Account: pending, Private: [][]byte{bytes.Repeat([]byte{5}, 90)}, Digest: key})
 	add("held", "client-held", heldRecord{At: 1700000000000, Body: []byte{1}})
 	account.AccountKey = key[:31]
 	v.Vectors = append(v.Vectors,

@@ -29,15 +29,15 @@ import (
 // two hundred prekeys of a device cost more than all it does in a schedule.
 
 const (
-	maxPeople  = 4
-	maxDevices = 4
+	castSize    = 4
+	devicesEach = 4
 )
 
 // images is what all schedules begin with.
 type images struct {
 	serverDir string // holds the server's key
 	keyFile   string // opens every home
-	people    [maxPeople]accountImage
+	people    [castSize]accountImage
 }
 
 // accountImage is one person with a number of devices to choose from.
@@ -45,9 +45,9 @@ type accountImage struct {
 	address address.Address
 	account ed25519.PrivateKey
 	pin     []byte
-	first   []byte             // entry of the first device
-	calls   [maxDevices]record // what the server does to its directory when a device joins
-	homes   [maxDevices]homeImage
+	first   []byte              // entry of the first device
+	calls   [devicesEach]record // what the server does to its directory when a device joins
+	homes   [devicesEach]homeImage
 }
 
 // homeImage is a device's home, as it is when the device has joined and, but
@@ -137,7 +137,7 @@ func newImages(t *testing.T) *images {
 
 // make registers a person and joins three more devices, one after the other.
 func (a *accountImage) make(t *testing.T, cfg Config, dir *recorder, name, link string) error {
-	for i := range maxDevices {
+	for i := range devicesEach {
 		cfg.Home = filepath.Join(t.TempDir(), "home")
 		v, err := vault.Create(cfg.Home, cfg.Unlock.vault(), tables())
 		if err != nil {

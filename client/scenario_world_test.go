@@ -109,11 +109,11 @@ func newScenario(t *testing.T, img *images, seed uint64, verbose bool) *scenario
 	s.ledger = newLedger(s.store, s.harsh, seed)
 	s.seals.init()
 	home := t.TempDir()
-	for i := range 2 + s.rng.IntN(maxPeople-1) {
+	for i := range 2 + s.rng.IntN(castSize-1) {
 		image := &img.people[i]
 		m := &member{name: image.address.User(), address: image.address, image: image}
 		first := 1 + s.rng.IntN(2)
-		for j := range maxDevices {
+		for j := range devicesEach {
 			d := &device{
 				w: s, owner: m, index: j, id: image.homes[j].id, image: &image.homes[j], joined: j < first,
 				rng: rand.New(rand.NewPCG(seed, uint64(10+10*i+j))), todo: make(chan func(), 1000),

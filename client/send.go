@@ -186,7 +186,9 @@ func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []by
 	if err := storeChange(tx, k, s.Change); err != nil {
 		return pair, sealedCopy{}, err
 	}
-	return s.Next, e.wrap(k, s.Initial, s.Message), nil
+	c := e.wrap(k, s.Initial, s.Message)
+	c.at = positionOf(k, s.Session, s.At, e.now())
+	return s.Next, c, nil
 }
 
 // wrap puts a sealed message into an envelope under a fresh id.

@@ -166,6 +166,10 @@ func (r *messageRecord) sealedFor(o *outboxRecord, now time.Time) {
 	if r.SealedAt == 0 {
 		r.SealedAt = now.UnixMilli()
 	}
+	r.placed(o.Sealed, r.To == r.From)
+	if o.Own != nil {
+		r.placed(o.Own.Sealed, true)
+	}
 	var devices []uint64
 	for _, c := range o.Sealed {
 		devices = append(devices, c.Device)

@@ -28,7 +28,7 @@ func (w *work) sync(m *incoming, k peerKey, s content.Sync) error {
 		state := content.Receipt{State: s.Claims.State, IDs: s.Claims.IDs}
 		return w.receipt(peerKey{s.Claims.Peer, s.Claims.Device}, state)
 	case s.Ask != nil:
-		w.historyAsked(k, s.Ask)
+		return w.historyAsked(k, s.Ask)
 	case s.Page != nil:
 		return w.historyCame(k, s.Page)
 	case s.Refresh:

@@ -72,7 +72,7 @@ type Hello struct {
 func (h *Hello) check() error { return nil }
 
 // LoginRequest proves possession of the device's signing key and of its
-// epoch: From is the one it has, To the one it is going to have (R-REL-30).
+// epoch: From is the one it has, To the one it is going to have (R-REL-33).
 type LoginRequest struct {
 	User      string          `cbor:"1,keyasint"`
 	Device    address.Device  `cbor:"2,keyasint"`
