@@ -462,6 +462,8 @@ func (w *work) refused(m *incoming, k peerKey, err error) error {
 		cause = CauseTooOld
 	case errors.Is(err, ratchet.ErrTooFarAhead):
 		cause = CauseTooFarAhead
+	case errors.Is(err, ratchet.ErrRolledBack):
+		cause = CauseRolledBack
 	case errors.Is(err, session.ErrNoSession), errors.Is(err, session.ErrUnopened), errors.Is(err, ratchet.ErrUnknownChain):
 		if msg, perr := ratchet.ParseMessage(m.env.Message); perr == nil && msg.Type == ratchet.TypeFarewell {
 			return nil // the end of a session that is gone here
@@ -479,6 +481,7 @@ const (
 	CauseReplayed      = "replayed"
 	CauseTooOld        = "too_old"
 	CauseTooFarAhead   = "too_far_ahead"
+	CauseRolledBack    = "rolled_back"
 	CauseNoSession     = "no_session"
 	CauseNoPrekey      = "no_prekey"
 	CauseUnknownDevice = "unknown_device"

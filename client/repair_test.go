@@ -57,6 +57,13 @@ func newLossy(t *testing.T) *lossy {
 	x.aliceHome.Now, x.bobHome.Now = now, now
 	x.alice, x.bob = friends(t, x.world, x.aliceHome, x.bobHome)
 	x.quiet()
+	t.Cleanup(func() {
+		if all, err := x.bob.History(context.Background(), "alice", 0, ""); t.Failed() && err == nil {
+			for _, m := range all {
+				t.Logf("bob was shown %s %q %s %s %s", m.Kind, m.Text, m.Notice, m.Cause, m.Repair)
+			}
+		}
+	})
 	return x
 }
 
@@ -105,15 +112,8 @@ func shown(t *testing.T, c client.API, with string) (out []string) {
 }
 
 func has(t *testing.T, c client.API, with string, want ...string) func() bool {
-	var last []string
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("last shown: %q", last)
-		}
-	})
 	return func() bool {
 		got := shown(t, c, with)
-		last = got
 		for _, w := range want {
 			if !slices.Contains(got, w) {
 				return false
@@ -404,24 +404,31 @@ func TestR_CLT_38_NothingToHeal(t *testing.T) {
 	if err := client.LoseSessions(ctx(t), x.bob, "alice"); err != nil {
 		t.Fatal(err)
 	}
-	x.bob.Close()
+	carol := x.join(config(t, "carol"), "carol")
+	var held []byte
+	x.box.set(func(e server.Envelope) []server.Envelope {
+		if held == nil {
+			held = e.Body
+			return nil
+		}
+		late := e
+		late.ID[0], late.Body = ^e.ID[0], held
+		x.box.set(nil)
+		return []server.Envelope{e, late}
+	})
 	if _, err := x.alice.Send(ctx(t), "bob", "brief", client.SendOptions{TTL: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
-	// The server keeps it in spite of its lifetime.
-	x.later(2 * time.Minute)
-	x.bob = open(t, x.bobHome)
-	if err := x.bob.Sync(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	if !has(t, x.bob, "alice", "undecryptable:no_session:asked")() {
-		t.Skip()
-	}
-	reached(t, "the answer", has(t, x.bob, "alice", "undecryptable:no_session:nothing"), x.alice, x.bob)
+	x.later(2 * time.Minute) // the server delivers it when its lifetime is over
+	send(t, carol, "bob", "with this one")
+	reached(t, "the answer", has(t, x.bob, "alice", "undecryptable:no_session:nothing"), x.bob, x.alice)
 	for _, m := range history(t, x.bob, "alice") {
 		if m.Kind == client.KindUndecryptable && (m.Repaired || !strings.Contains(client.Explain(m).Next, "had no text")) {
 			t.Errorf("%+v: %s", m, client.Explain(m).Next)
 		}
+	}
+	if slices.ContainsFunc(shown(t, x.bob, "alice"), func(s string) bool { return strings.HasPrefix(s, "messages_recovered") }) {
+		t.Error("something was called recovered")
 	}
 }
 
@@ -570,5 +577,31 @@ func TestR_CLT_47_UnknownAppears(t *testing.T) {
 			}
 		}
 		bob.Close()
+	}
+}
+
+// TestR_CLT_35_OwnDevices: what another device of the account has sent is asked
+// for and sent again in the same way.
+func TestR_CLT_35_OwnDevices(t *testing.T) {
+	w := newWorld(t)
+	laptop := w.join(config(t, "alice"), "alice")
+	bob := w.join(config(t, "bob"), "bob")
+	desktop := w.another(laptop, "desktop")
+	bobs := bob.Account().Address
+	send(t, laptop, "bob", "before")
+	reached(t, "the desktop knows it", func() bool { return len(history(t, desktop, bobs)) == 1 }, desktop, laptop)
+	if err := client.LoseSessions(ctx(t), desktop, "me"); err != nil {
+		t.Fatal(err)
+	}
+	send(t, laptop, "bob", "lost to the desktop")
+	send(t, laptop, "me", "a note")
+	reached(t, "both came again", func() bool {
+		return has(t, desktop, bobs, "before", "lost to the desktop")() && has(t, desktop, "me", "a note", "messages_recovered:2")()
+	}, desktop, laptop)
+	if got := history(t, desktop, bobs); len(got) != 2 || got[1].Direction != client.Out {
+		t.Errorf("the desktop shows %+v", got)
+	}
+	if got := take(t, bob); !slices.Equal(got, []string{"before", "lost to the desktop"}) {
+		t.Errorf("bob got %q", got)
 	}
 }
