@@ -31,6 +31,9 @@ func world(t *testing.T) *trial {
 		theirs, ours := notice(10+2*i, what), notice(11+2*i, what)
 		theirs.Text, ours.Text = "pho\x1bne", "laptop"
 		ours.Conversation = ours.To
+		if what == client.NoticeMessagesMissing || what == client.NoticeMessagesRecovered {
+			theirs.Text, ours.Text = "3", ""
+		}
 		x.fake.messages = append(x.fake.messages, theirs, ours)
 	}
 	x.fake.offered = client.HistoryProgress{Offered: true, Messages: 3, Total: 10}

@@ -52,9 +52,12 @@ func noticeText(m client.Message) string {
 	case client.NoticeListRolledBack:
 		return "the server has shown an older device list of " + account + " than the one held here, which stays; it may be hiding a removed or a new device"
 	case client.NoticeMessagesMissing:
-		return "messages of " + peer + named(device) + " were sent and have not come; they are asked for again"
+		if m.Text != "" { // it cannot be known what they were
+			return "up to " + clean(m.Text) + " messages of " + peer + " have not come, though later ones have; if they were texts, they may still be sent again"
+		}
+		return "messages of " + peer + " were sent and have not come"
 	case client.NoticeMessagesRecovered:
-		return "messages of " + peer + named(device) + " that were missing have come"
+		return clean(m.Text) + " messages of " + peer + " that were lost have come, sent again"
 	}
 	return peer + ": " + clean(strings.ReplaceAll(m.Notice, "_", " ")) + named(device)
 }

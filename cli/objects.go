@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/pawl-chat/pawl/client"
@@ -76,6 +77,7 @@ type eventObject struct {
 	Conversation string `json:"conversation" doc:"the peer's address; one's own for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
 	Device       string `json:"device,omitempty" doc:"device that it is about, by name or id"`
+	Count        int    `json:"count,omitempty" doc:"messages_missing: up to how many; messages_recovered: how many"`
 	Alarm        bool   `json:"alarm,omitempty" doc:"true when somebody may be interfering, so that a person has to look at it"`
 }
 
@@ -250,7 +252,15 @@ func accountOf(a client.Account) accountObject {
 // event for a notice.
 func objectOf(m client.Message) any {
 	if m.Kind == client.KindNotice {
-		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), m.Text, alarming(m.Notice)}
+		o := eventObject{
+			header: head("event"), Event: m.Notice, ID: m.ID, Conversation: m.Conversation, At: instant(shownAt(m)), Alarm: alarming(m.Notice),
+		}
+		if m.Notice == client.NoticeMessagesMissing || m.Notice == client.NoticeMessagesRecovered {
+			o.Count, _ = strconv.Atoi(m.Text) // none for what nobody counted
+		} else {
+			o.Device = m.Text
+		}
+		return o
 	}
 	return messageOf(m)
 }
