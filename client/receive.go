@@ -146,6 +146,8 @@ func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
 		case err == nil:
 		case errors.Is(err, ErrUnknownRecipient), errors.Is(err, ErrRefused):
 			m.nobody = true
+		case errors.Is(err, ErrDeviceList):
+			err = nil // the person was told; it leaves a tombstone and holds up nobody's mail
 		case errors.As(err, &refusal), errors.Is(err, relayclient.ErrUnreachable):
 			return err // come back later; nothing was acknowledged
 		default:

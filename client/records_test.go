@@ -103,7 +103,7 @@ func sample() vectors {
 	add("prekeys", "client-prekeys", prekeyRecord{Digest: key, Pending: []byte{1}, Due: 1700000000000, Ticked: 1700000000000, Left: 99})
 	add("consumer", "client-consumer", consumerRecord{Acked: 42})
 	add("count", "client-count", countRecord{N: 42})
-	add("epoch", "client-epoch", epochRecord{Current: id, Next: bytes.Repeat([]byte{8}, 16)})
+	add("epoch", "client-epoch", epochRecord{Current: id, Next: bytes.Repeat([]byte{8}, 16), Refused: 1700000000000})
 	pending := account
 	pending.Registered, pending.Upload = false, []byte{1}
 	add("relink", "client-relink", relinkRecord{Account: pending, Private: [][]byte{bytes.Repeat([]byte{5}, 90)}, Digest: key})
