@@ -248,7 +248,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 		}
 		if !p.record.Known {
 			p.record.Known = true
-			if err := putContact(tx, p.record); err != nil {
+			if err := e.putContact(tx, p.record); err != nil {
 				return err
 			}
 		}
