@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/backup"
 	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/server"
 	"github.com/pawl-chat/pawl/server/memstore"
@@ -129,6 +131,36 @@ func TestR_CLT_43_OnePageForOneDevice(t *testing.T) {
 	if p := all[1].Page; !p.Refused || len(p.Entries) != 0 {
 		t.Errorf("a device without an offer was answered with %d entries", len(p.Entries))
 	}
+	// Of what is not handed out only so much is looked at for one answer.
+	e.state.Lock()
+	err := e.update(context.Background(), func(tx *vault.Tx) error {
+		for i := range historyLook + 10 {
+			m := e.received(stranger, 1000+i)
+			m.Kind = string(KindUndecryptable)
+			if err := putMessage(tx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	e.state.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := e.stored(t)
+	at := len(rows) - historyLook - 11
+	from := uint64(rows[at].order)
+	for _, want := range []uint64{uint64(rows[at+historyLook].order), 0} {
+		if err := e.asked(to, content.HistoryAsk{From: from, Limit: 256}); err != nil {
+			t.Fatal(err)
+		}
+		all, _ := e.queued(t)
+		p := all[len(all)-1].Page
+		if p.Next != want || len(p.Entries) != 0 {
+			t.Errorf("after %d comes %d with %d entries, want %d", from, p.Next, len(p.Entries), want)
+		}
+		from = p.Next
+	}
 	for _, from := range []uint64{1 << 62, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 		if err := e.asked(to, content.HistoryAsk{From: from, Limit: 1}); err != nil {
 			t.Fatal(err)
@@ -183,6 +215,15 @@ func TestR_CLT_44_WhatIsHandedOut(t *testing.T) {
 	put(10, func(m *messageRecord) {
 		m.Kind, m.Text, m.RawBody = string(KindUnknown), "", make([]byte, backup.MaxBody)
 	})
+	for _, m := range e.stored(t) { // at the giver, not only where it is taken
+		entry := e.historyEntry(&m, now)
+		if m.Kind == string(KindUndecryptable) && entry != nil {
+			t.Error("a tombstone was handed out")
+		}
+		if bytes.Contains(entry, []byte("text 7")) {
+			t.Error("content whose time is over was handed out")
+		}
+	}
 	OfferHistory(t, first, second)
 	pages := 0
 	for h := f.stateOfHistory(t); !h.Done; h = f.stateOfHistory(t) {
@@ -311,6 +352,9 @@ func TestR_CLT_45_HostilePage(t *testing.T) {
 	var got []string
 	for _, m := range f.stored(t) {
 		if bytes.HasPrefix(m.ID, []byte{0, 7}) {
+			if !m.Outgoing && m.Past != (m.Told && m.Elsewhere) {
+				t.Errorf("it would be told of, or count as unread: %+v", m)
+			}
 			got = append(got, fmt.Sprint(m.ID[11]-1, m.Text, m.Status, m.Cause))
 		}
 	}
@@ -449,5 +493,50 @@ func TestR_CLT_42_Orders(t *testing.T) {
 	got, err := second.Receive(context.Background(), "", 100)
 	if err != nil || len(got) != 3 {
 		t.Errorf("given %d, %v", len(got), err)
+	}
+}
+
+// TestR_CLT_43_Revoked: a device that is no longer on the list is not answered,
+// and its pages are dropped, though a session with it exists.
+func TestR_CLT_43_Revoked(t *testing.T) {
+	first, second := twoDevices(t)
+	OfferHistory(t, first, second)
+	own, err := first.engine.ownPerson(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoke := func(e *engine, id address.Device) {
+		t.Helper()
+		next := own.list.Next(time.Now())
+		for i := range next.Devices {
+			if next.Devices[i].ID == id {
+				next.Devices[i].Status = devicelist.Revoked
+			}
+		}
+		entry, err := devicelist.Sign(next, first.engine.self.account)
+		if err == nil {
+			_, err = e.takeList(context.Background(), own.address, append(slices.Clip(own.record.Chain), entry))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e, f := first.engine, second.engine
+	revoke(e, f.self.device)
+	before, _ := e.queued(t)
+	if err := e.asked(f.self.device, content.HistoryAsk{Limit: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if after, _ := e.queued(t); len(after) != len(before) {
+		t.Errorf("answered with %+v", after[len(before):])
+	}
+	revoke(f, e.self.device)
+	rows := len(f.stored(t))
+	saved := f.received(stranger, 1).saved()
+	if err := f.came(e.self.device, content.HistoryPage{Entries: [][]byte{saved.Encode()}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(f.stored(t)) != rows {
+		t.Error("a page of a revoked device was taken")
 	}
 }

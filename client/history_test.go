@@ -246,14 +246,18 @@ func TestR_CLT_40_Link(t *testing.T) {
 			}
 			continue
 		}
+		send(t, bob, "alice", "new")
+		if err := desk.Sync(ctx(t)); err != nil {
+			t.Fatal(err)
+		}
 		attached := open(t, cfg)
 		fetch(t, attached)
 		all, err := attached.History(ctx(t), bobs, 0, "")
-		if err != nil || len(all) != 701 || all[700].Text != "text 699" {
+		if err != nil || len(all) != 702 || all[700].Text != "text 699" || all[701].Text != "new" {
 			t.Errorf("%d messages came, %v", len(all), err)
 		}
-		if got := take(t, desk); len(got) != 0 {
-			t.Errorf("given as new: %d messages", len(got))
+		if got := take(t, desk); !slices.Equal(got, []string{"new"}) {
+			t.Errorf("given as new: %q", got)
 		}
 	}
 }

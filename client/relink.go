@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
@@ -84,7 +85,8 @@ type relink struct {
 	list    devicelist.List // the own list as it is held here
 	chain   [][]byte
 	pending relinkRecord
-	next    *self // of pending
+	next    *self          // of pending
+	from    address.Device // that offers its history; zero for none
 }
 
 // at is called between any two steps.
@@ -210,13 +212,6 @@ func (r *relink) enter(ctx context.Context) error {
 	return err
 }
 
-// joinBy has another device of the account let the new one in, for a home that
-// does not hold the account key. It returns the own list, with the new device,
-// as the server has it then.
-func (r *relink) joinBy(context.Context) ([][]byte, error) {
-	return nil, ErrNoAccountKey
-}
-
 // swap makes the home the new device, in one transaction: there is no state
 // between.
 func (r *relink) swap(tx *vault.Tx) error {
@@ -251,7 +246,7 @@ func (r *relink) swap(tx *vault.Tx) error {
 	if err == nil {
 		err = unseal(tx, now)
 	}
-	for _, key := range [][]byte{metaEpoch, metaRelink} {
+	for _, key := range [][]byte{metaEpoch, metaRelink, metaLink} {
 		if err == nil {
 			_, err = tx.Delete(tableMeta, key)
 		}
@@ -282,6 +277,11 @@ func (r *relink) swap(tx *vault.Tx) error {
 	}
 	if err := tx.Put(tableMeta, metaAccount, nil, 0, codec.Marshal(record)); err != nil {
 		return err
+	}
+	if r.from != 0 { // what is younger than the home's state
+		if err := expectHistory(tx, r.from); err != nil {
+			return err
+		}
 	}
 	name := r.next.device.String()
 	if record.DeviceName != "" {
