@@ -83,6 +83,19 @@ func cutOff(err error) bool {
 	return errors.Is(err, relay.Unauthorized) || errors.Is(err, relayclient.ErrUnreachable)
 }
 
+// R-REL-32: a device that revokes itself is told that it has, and is gone.
+func TestR_REL_32_Itself(t *testing.T) {
+	w := serve(t)
+	alice := w.person("alice")
+	login := alice.second(alice.connect())
+	c := w.dialAs(login)
+	alice.revoke(c, login.Device)
+	<-c.Done()
+	if !errors.Is(c.Err(), relay.Unauthorized) {
+		t.Errorf("its connection ended with %v", c.Err())
+	}
+}
+
 // R-REL-32: a device that keeps sending while it is revoked gets nothing
 // through once the change was answered, and everything it was told is stored is.
 func TestR_REL_32_Race(t *testing.T) {
