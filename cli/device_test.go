@@ -2,9 +2,13 @@ package cli_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pawl-chat/pawl/cli"
 	"github.com/pawl-chat/pawl/client"
@@ -96,11 +100,31 @@ func TestRelinkOpensTheHome(t *testing.T) {
 	}
 }
 
+// R-CLI-15: a device that was linked does not wait for ever for a history that
+// nobody sends.
+func TestR_CLI_15_HistoryFromADeviceThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newTrial(t)
+		x.fake.offered = client.HistoryProgress{Offered: true}
+		began := time.Now()
+		code := x.run("link", "--key-file", filepath.Join(t.TempDir(), "key"))
+		if took := time.Since(began); code != 0 || took < 30*time.Second || took > time.Minute || !strings.Contains(x.stderr.String(), "the other one is away") {
+			t.Errorf("exit %d after %v: %s", code, took, x.stderr.String())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		x.ctx = ctx
+		if code := x.run("device", "history"); code == 0 || ctx.Err() == nil {
+			t.Errorf("pawl device history ended before it was told to: exit %d", code)
+		}
+	})
+}
+
 // R-CLI-19: events and their sentences; --quiet hides none.
 func TestR_CLI_19_Notices(t *testing.T) {
 	alarms := []string{client.NoticeIdentityChanged, client.NoticeAccountRecovered, client.NoticeListForked, client.NoticeListRolledBack}
-	calm := []string{client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered}
-	warned := []string{client.NoticeMessagesMissing, client.NoticeSessionReset, client.NoticeLastResort, "of_a_later_version"}
+	calm := []string{client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeRelinked}
+	warned := []string{client.NoticeSessionReset, client.NoticeLastResort, "of_a_later_version"}
 	for _, kind := range []struct {
 		list           []string
 		alarm, warning bool
@@ -122,6 +146,30 @@ func TestR_CLI_19_Notices(t *testing.T) {
 			}
 			if err := cli.CheckObject("event", bytes.TrimSpace(x.stdout.Bytes())); err != nil {
 				t.Error(err)
+			}
+		}
+	}
+}
+
+// R-CLI-19: missing messages are counted.
+func TestR_CLI_19_Counts(t *testing.T) {
+	for _, c := range []struct{ text, words, field string }{
+		{"2", "2 messages of bob@localhost", `,"count":2}`}, {"1", "1 message of bob@localhost", `,"count":1}`},
+		{"", "messages of bob@localhost", `000Z"}`}, {"-3\x1b", "messages of bob@localhost", `000Z"}`},
+	} {
+		for _, what := range []string{client.NoticeMessagesMissing, client.NoticeMessagesRecovered} {
+			x := newTrial(t)
+			m := notice(1, what)
+			m.Text = c.text
+			x.fake.messages = []client.Message{m}
+			x.run("recv")
+			if got := x.stderr.String(); !strings.Contains(got, ": "+c.words) || strings.HasPrefix(got, "pawl: warning: ") != (what == client.NoticeMessagesMissing) {
+				t.Errorf("%s, %q: %q", what, c.text, got)
+			}
+			x.fake.acked = map[string]bool{}
+			x.run("recv", "--json")
+			if got := strings.TrimSpace(x.stdout.String()); !strings.HasSuffix(got, c.field) || strings.Contains(got, "device") {
+				t.Errorf("%s, %q: %s", what, c.text, got)
 			}
 		}
 	}

@@ -66,6 +66,7 @@ func classes() []class {
 		{client.ErrBackupDamaged, "backup_damaged", exitUnexpected, false, "nothing was changed; try another copy of the file"},
 		{client.ErrLocked, "locked", exitLocked, false, "give --passphrase-file F or --key-file F, set PAWL_PASSPHRASE_FILE, or run on a terminal"},
 		{client.ErrRolledBack, "rolled_back", exitLocked, false, "nothing is sent, so that no key is used twice; `pawl device relink` goes on here as a new device, with the history kept"},
+		{client.ErrInUse, "home_in_use", exitUnexpected, true, "end the other `pawl` that works on this home, such as `pawl recv --follow`, and try again"},
 		{client.ErrRevoked, "revoked", exitLocked, false, "another device of this account removed this one; what is stored here stays readable. To come back, link again in another home: `pawl device link --home DIR`"},
 		{client.ErrDeviceList, "device_list", exitIdentity, false, "the list held here stays; ask the owner of the account by another way which devices are theirs, and tell the server's operator"},
 		{client.ErrNoAccountKey, "no_account_key", exitUsage, false, "run it on the device that holds the account key, which is the first one unless the account was restored; or take the account back with its recovery file"},

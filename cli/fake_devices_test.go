@@ -80,6 +80,10 @@ func (f *fake) FetchHistory(ctx context.Context) error {
 	if err := f.fail["FetchHistory"]; err != nil {
 		return err
 	}
+	if f.offered.Total == 0 { // the other device is away
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	f.offered.Messages, f.offered.Done = f.offered.Total, true
 	return ctx.Err()
 }

@@ -19,17 +19,21 @@ func world(t *testing.T) *trial {
 	subject.Subject, subject.ReplyTo = "minutes", "MSG0"
 	closed := greeting(3, "")
 	closed.Kind, closed.Cause = client.KindUndecryptable, "too_old"
+	closed.Repair = client.RepairAsked
 	later := greeting(4, "")
 	later.Kind = client.KindUnknown
 	hello := greeting(1, "Shall we meet? ❤️")
 	hello.Sealed = []client.SealedCopy{{Device: hello.FromDevice, Session: "0123456789abcdef", Chain: 1, At: hello.ReceivedAt}}
 	x.fake.messages = []client.Message{hello, subject, closed, later, notice(5, client.NoticeIdentityChanged), notice(6, client.NoticeSessionReset)}
 	for i, what := range []string{
-		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered,
+		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered, client.NoticeRelinked,
 		client.NoticeListForked, client.NoticeListRolledBack, client.NoticeMessagesMissing, client.NoticeMessagesRecovered,
 	} {
 		theirs, ours := notice(10+2*i, what), notice(11+2*i, what)
 		theirs.Text, ours.Text = "pho\x1bne", "laptop"
+		if strings.HasPrefix(what, "messages_") {
+			theirs.Text, ours.Text = "3", ""
+		}
 		ours.Conversation = ours.To
 		x.fake.messages = append(x.fake.messages, theirs, ours)
 	}

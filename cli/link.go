@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -185,7 +184,7 @@ func (a *app) deviceHistory() *cobra.Command {
 				if !s.History.Offered {
 					return usagef("the device that approves offers it: `pawl device approve URI --history`", "no other device has offered its history")
 				}
-				if err := a.fetchHistory(ctx, api); err != nil {
+				if err := a.fetchHistory(ctx, api, 0); err != nil {
 					return err
 				}
 				if s, err = api.Status(ctx); err != nil {
@@ -204,8 +203,10 @@ func (a *app) offeredHistory(ctx context.Context, api client.API) error {
 	if err != nil || !s.History.Offered || s.History.Done {
 		return nil
 	}
-	err = a.fetchHistory(ctx, api)
+	err = a.fetchHistory(ctx, api, historyPatience)
 	switch {
+	case errors.Is(err, errAway):
+		a.out.note("this device is linked; the other one is away, and the rest of the history comes when both are connected")
 	case errors.Is(err, context.Canceled):
 		a.out.note("this device is linked; `pawl device history` fetches the rest of the history")
 		return err
@@ -215,14 +216,20 @@ func (a *app) offeredHistory(ctx context.Context, api client.API) error {
 	return nil
 }
 
-// fetchHistory waits for the whole history and says how far it has come.
-func (a *app) fetchHistory(ctx context.Context, api client.API) error {
-	fetch, ok := api.(interface{ FetchHistory(context.Context) error })
-	if !ok {
-		return fmt.Errorf("%w: it has no history to fetch", client.ErrRefused)
-	}
+// historyPatience is how long a device that was just linked waits for the next
+// part of the history: the other one may have gone.
+const historyPatience = 30 * time.Second
+
+var errAway = errors.New("the other device is away")
+
+// fetchHistory waits for the whole history and says how far it has come. With
+// some patience it ends, by errAway, when nothing comes for so long.
+func (a *app) fetchHistory(ctx context.Context, api client.API, patience time.Duration) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	done := make(chan error, 1)
-	go func() { done <- fetch.FetchHistory(ctx) }()
+	go func() { done <- api.FetchHistory(ctx) }()
+	last, since := 0, time.Now()
 	p := a.progress("messages of the history", 0)
 	defer p.end()
 	tick := time.NewTicker(progressEvery)
@@ -232,8 +239,18 @@ func (a *app) fetchHistory(ctx context.Context, api client.API) error {
 		case err := <-done:
 			return err
 		case <-tick.C:
-			if s, err := api.Status(ctx); err == nil {
-				p.at(s.History.Messages, s.History.Total)
+			s, err := api.Status(ctx)
+			if err != nil {
+				continue
+			}
+			p.at(s.History.Messages, s.History.Total)
+			if s.History.Messages != last {
+				last, since = s.History.Messages, time.Now()
+			}
+			if patience > 0 && time.Since(since) > patience {
+				end()
+				<-done
+				return errAway
 			}
 		}
 	}

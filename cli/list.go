@@ -172,11 +172,23 @@ func bodyText(m client.Message) string {
 	case client.KindText:
 		return cleanLines(m.Text)
 	case client.KindUndecryptable:
-		return "[a message that could not be opened: " + clean(m.Cause) + "]"
+		return "[a message that could not be opened: " + clean(m.Cause) + repairWord(m.Repair) + "]"
 	case client.KindNotice:
 		return "[notice: " + noticeText(m) + "]"
 	}
 	return "[a message that this version of pawl cannot show]"
+}
+
+func repairWord(r client.RepairState) string {
+	switch r {
+	case client.RepairAsked:
+		return "; its sender was asked to send it again"
+	case client.RepairDone:
+		return "; it was sent again"
+	case client.RepairNothing:
+		return "; its sender had nothing to send again"
+	}
+	return ""
 }
 
 func summary(m client.Message) string {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/pawl-chat/pawl/client"
@@ -20,8 +21,8 @@ func alarming(notice string) bool {
 // noticeText says in words what an event object says to programs. It is clean.
 func noticeText(m client.Message) string {
 	peer, device := clean(m.Conversation), ""
-	if m.Text != "" {
-		device = " " + clean(m.Text)
+	if word := about(m); word != "" {
+		device = " " + clean(word)
 	}
 	own := m.Conversation == m.To // the notices of one's own account
 	whose := func(theirs, ours string) string {
@@ -51,12 +52,46 @@ func noticeText(m client.Message) string {
 		return "the server has shown a device list of " + account + " that contradicts the one held here, which stays; the server may be telling people different things"
 	case client.NoticeListRolledBack:
 		return "the server has shown an older device list of " + account + " than the one held here, which stays; it may be hiding a removed or a new device"
+	case client.NoticeRelinked:
+		return "this home goes on as a new device" + named(device) + "; what came for the old one after the copy was made is not here"
 	case client.NoticeMessagesMissing:
-		return "messages of " + peer + named(device) + " were sent and have not come; they are asked for again"
+		if counted(m) > 0 { // a heartbeat or a receipt leaves the same gap as a text
+			return "up to " + messagesOf(m, peer) + " have not come, though later ones have; pawl asks for them again if it can"
+		}
+		return messagesOf(m, peer) + " were sent and have not come; pawl asks for them again if it can"
 	case client.NoticeMessagesRecovered:
-		return "messages of " + peer + named(device) + " that were missing have come"
+		if counted(m) == 1 {
+			return "1 message of " + peer + " that was missing has come"
+		}
+		return messagesOf(m, peer) + " that were missing have come"
 	}
 	return peer + ": " + clean(strings.ReplaceAll(m.Notice, "_", " ")) + named(device)
+}
+
+// counted is how many messages a notice is about; 0 when it does not say.
+func counted(m client.Message) int64 {
+	switch m.Notice {
+	case client.NoticeMessagesMissing, client.NoticeMessagesRecovered:
+		n, _ := strconv.ParseInt(m.Text, 10, 64)
+		return max(n, 0)
+	}
+	return 0
+}
+
+func messagesOf(m client.Message, peer string) string {
+	if n := counted(m); n > 0 {
+		return strconv.FormatInt(n, 10) + " messages of " + peer
+	}
+	return "messages of " + peer
+}
+
+// about is the device that a notice is about.
+func about(m client.Message) string {
+	switch m.Notice {
+	case client.NoticeMessagesMissing, client.NoticeMessagesRecovered:
+		return ""
+	}
+	return m.Text
 }
 
 func named(device string) string {
@@ -70,7 +105,8 @@ func named(device string) string {
 // warning, the rest plainly. --quiet silences neither.
 func (a *app) printNotice(m client.Message) {
 	switch m.Notice {
-	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered:
+	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered,
+		client.NoticeRelinked:
 		fmt.Fprintf(a.env.Stderr, "pawl: %s\n", noticeText(m))
 	default:
 		a.out.warn("%s", noticeText(m))

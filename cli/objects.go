@@ -42,6 +42,7 @@ type messageObject struct {
 	Subject      string            `json:"subject,omitempty" doc:"subject line"`
 	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`
 	Cause        string            `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
+	Repair       string            `json:"repair,omitempty" enum:"asked,repaired,nothing" doc:"undecryptable only: the sender's device was asked to send it again; it did; it had nothing that is not here"`
 	SentAt       string            `json:"sent_at" doc:"the sender's clock, RFC 3339, UTC"`
 	ReceivedAt   *string           `json:"received_at" doc:"RFC 3339, UTC; null for own messages"`
 	ExpiresAt    *string           `json:"expires_at" doc:"RFC 3339, UTC; null when it has no lifetime"`
@@ -71,11 +72,12 @@ func sealedOf(copies []client.SealedCopy) (out []sealedObject) {
 
 type eventObject struct {
 	header
-	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again"`
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; relinked: this home was an older copy of itself and is a new device now; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again"`
 	ID           string `json:"id" doc:"id of the event in the history"`
 	Conversation string `json:"conversation" doc:"the peer's address; one's own for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
 	Device       string `json:"device,omitempty" doc:"device that it is about, by name or id"`
+	Count        int64  `json:"count,omitempty" doc:"how many messages are missing or have come"`
 	Alarm        bool   `json:"alarm,omitempty" doc:"true when somebody may be interfering, so that a person has to look at it"`
 }
 
@@ -250,7 +252,7 @@ func accountOf(a client.Account) accountObject {
 // event for a notice.
 func objectOf(m client.Message) any {
 	if m.Kind == client.KindNotice {
-		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), m.Text, alarming(m.Notice)}
+		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), about(m), counted(m), alarming(m.Notice)}
 	}
 	return messageOf(m)
 }
@@ -258,7 +260,7 @@ func objectOf(m client.Message) any {
 func messageOf(m client.Message) messageObject {
 	o := messageObject{
 		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To,
-		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause,
+		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause, Repair: string(m.Repair),
 		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
 		Status: string(m.Status), PerDevice: map[string]string{}, AcceptedAt: maybeInstant(m.AcceptedAt), Expired: m.Expired,
 	}

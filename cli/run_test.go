@@ -255,7 +255,7 @@ func TestR_CLI_02_ExitCodes(t *testing.T) {
 		"disk_full": 1, "server_unreachable": 3, "server_identity": 5, "refused": 1, "invite_invalid": 2, "unknown_recipient": 7,
 		"identity_changed": 5, "rate_limited": 6, "mailbox_full": 6, "text_too_long": 2, "text_invalid": 2, "revoked": 4, "clock": 1,
 		"message_not_found": 2, "backup_damaged": 1, "backup_newer": 1, "backup_passphrase": 4,
-		"timeout": 9, "cannot_resend": 2, "rolled_back": 4, "no_account_key": 2, "unknown_device": 2, "too_many_devices": 2,
+		"timeout": 9, "cannot_resend": 2, "rolled_back": 4, "home_in_use": 1, "no_account_key": 2, "unknown_device": 2, "too_many_devices": 2,
 		"link_invalid": 2, "link_expired": 2, "device_list": 5, "words_invalid": 2,
 	}
 	for name, err := range sentinels() {

@@ -166,6 +166,12 @@ func queued(m client.Message, err error) error {
 			message: fmt.Sprintf("the server cannot be reached; message %s is queued and leaves later by itself", m.ID),
 		}
 	}
+	if errors.Is(err, client.ErrRolledBack) {
+		return &failure{
+			err: err, messageID: m.ID, kept: true,
+			message: fmt.Sprintf("%s; message %s is kept and leaves after a relink", tidy(err.Error()), m.ID),
+		}
+	}
 	return &failure{
 		err: err, messageID: m.ID, kept: true,
 		message: fmt.Sprintf("%s; message %s is queued and leaves later by itself", tidy(err.Error()), m.ID),

@@ -342,7 +342,7 @@ var (
 	ErrBackupPassphrase = errors.New("the passphrase does not open the backup")
 	ErrCannotResend     = errors.New("that message cannot be sent again")
 	ErrTimeout          = errors.New("the receipt that was waited for did not come in time")
-	ErrRolledBack       = errors.New("this home is an older copy of itself, or has been copied")
+	ErrRolledBack       = errors.New("what this home holds is not what the server saw last of this device")
 	ErrNoAccountKey     = errors.New("this device does not hold the account key")
 	ErrUnknownDevice    = errors.New("the account has no such device")
 	ErrTooManyDevices   = errors.New("the account has as many devices as it may")

@@ -24,6 +24,7 @@ var metaEpoch = []byte("epoch")
 type epochRecord struct {
 	Current []byte `cbor:"1,keyasint,omitempty"` // the server has confirmed it
 	Next    []byte `cbor:"2,keyasint,omitempty"` // offered; whether the server took it is not known
+	Refused int64  `cbor:"3,keyasint,omitempty"` // when the server last refused it, unix milliseconds; only told, never acted upon
 }
 
 func (r epochRecord) valid() bool {
@@ -130,19 +131,40 @@ func (e *engine) isChecked() bool {
 
 // rolledBack explains a refused epoch: all that is known is that this home and
 // the server do not hold the same.
-func rolledBack(cause error) error {
-	return &wrapped{ErrRolledBack, fmt.Errorf("what it holds is not what the server saw last of this device: "+
-		"either it was restored from an earlier copy or snapshot, or a copy of it has been at the server since, "+
-		"or the server is wrong; nothing was sent: %w", cause)}
+func rolledBack() error {
+	return fmt.Errorf("%w: it was restored from an earlier copy or snapshot, or a copy of it has been at the server since, "+
+		"or the server is wrong; nothing was sent", ErrRolledBack)
 }
 
-// warnings is what a status says about it.
-func (e *engine) warnings() []string {
-	if err := e.refusal(); err != nil {
-		return []string{"this home is stopped: it is an older copy of itself, or a copy of it is in use elsewhere, or the server is wrong; " +
-			"`pawl device relink` goes on as a new device, with the history"}
+// noteRefused writes down that the epoch was refused, for later processes to
+// tell.
+func (e *engine) noteRefused(ctx context.Context) {
+	err := e.update(ctx, func(tx *vault.Tx) error {
+		r, err := readEpoch(tx)
+		if err != nil {
+			return err
+		}
+		r.Refused = e.now().UnixMilli()
+		return putEpoch(tx, r)
+	})
+	if err != nil {
+		e.log.Error("the refusal could not be written down", "reason", reason(err))
 	}
-	return nil
+}
+
+// warnings is what a status says about it, also in a process that has not
+// connected.
+func (e *engine) warnings(ctx context.Context) (all []string, err error) {
+	var r epochRecord
+	err = e.view(ctx, func(tx *vault.Tx) (err error) {
+		r, err = readEpoch(tx)
+		return err
+	})
+	if e.refusal() != nil || r.Refused != 0 {
+		all = append(all, "the server has refused this home: it was restored from an earlier copy or snapshot, or a copy of it is in use elsewhere, "+
+			"or the server is wrong; `pawl device relink` goes on as a new device, with the history")
+	}
+	return all, err
 }
 
 // openDeferred opens what is held for identities that were accepted while it
@@ -178,7 +200,8 @@ func (e *engine) unfinished(ctx context.Context) (begun bool) {
 func (e *engine) loginError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, relay.RolledBack):
-		return rolledBack(err)
+		e.noteRefused(ctx)
+		return rolledBack()
 	case errors.Is(err, ErrRevoked) && e.unfinished(ctx):
 		return &wrapped{ErrRolledBack, fmt.Errorf("joining the account again was begun and not finished: %w", err)}
 	}

@@ -141,6 +141,8 @@ func ExplainCause(cause string) (what, next string) {
 		return "its key was erased before it came: it was under way for too long or far out of order", "ask the sender to send it again"
 	case CauseTooFarAhead:
 		return "more messages before it are missing than one session may skip", "ask the sender to send it again"
+	case CauseRolledBack:
+		return "the device that sent it has gone back to an older state of itself: it was restored from a copy", "ask its owner to relink that device"
 	case CauseNoSession:
 		return "it belongs to a session that this device does not have any more", "write to the sender, which starts a new session, and ask for it again"
 	case CauseNoPrekey:

@@ -186,6 +186,7 @@ func (w *work) historic(h *historyRecord, entry []byte) error {
 		r.Told, r.Elsewhere = true, true // its sender hears from the other device
 	}
 	r.Past = true
+	r.understand() // the other device may be of an older version (R-CLT-47)
 	if r.expires(w.e.now().UnixMilli()) {
 		r.erase()
 	}

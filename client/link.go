@@ -166,7 +166,8 @@ type joining struct {
 
 	record accountRecord
 	mark   linkRecord
-	told   bool // the server may have heard of this device
+	told   bool    // the server may have heard of this device
+	old    *relink // the home has a device, whose place this one takes; nil for an empty home
 }
 
 // errAfresh: this attempt came to nothing, and nobody has heard of its keys.
@@ -183,6 +184,9 @@ func (j *joining) do(ctx context.Context) error {
 // resume finishes an attempt that was cut short after the server may have heard
 // of it (R-LNK-12). What went less far is forgotten: errAfresh.
 func (j *joining) resume(ctx context.Context) error {
+	if j.old != nil {
+		return j.resumeRelink(ctx)
+	}
 	self, err := readSelf(j.vault)
 	if errors.Is(err, ErrNotRegistered) {
 		return errAfresh
@@ -210,7 +214,13 @@ func (j *joining) resume(ctx context.Context) error {
 	case !linked || mark.Device != self.record.Device || !mark.Entry:
 		return j.forget(ctx)
 	}
-	j.record, j.mark, j.told = self.record, mark, true
+	j.record, j.mark = self.record, mark
+	return j.repeat(ctx)
+}
+
+// repeat hands in an entry again of which nobody here knows what became.
+func (j *joining) repeat(ctx context.Context) error {
+	j.told = true
 	switch result, err := j.submit(ctx); {
 	case err != nil:
 		return err
@@ -223,7 +233,13 @@ func (j *joining) resume(ctx context.Context) error {
 // forget erases keys that are of no use, and says to start afresh.
 func (j *joining) forget(ctx context.Context) error {
 	j.told = false
-	err := storeError(j.vault.Update(ctx, func(tx *vault.Tx) error { return erasePending(tx) }))
+	err := storeError(j.vault.Update(ctx, func(tx *vault.Tx) error {
+		if j.old != nil {
+			_, err := tx.Delete(tableMeta, metaLink)
+			return err
+		}
+		return erasePending(tx)
+	}))
 	if err != nil {
 		return err
 	}
@@ -294,6 +310,9 @@ func (j *joining) submit(ctx context.Context) (linking.Result, error) {
 
 // registered makes this device one of the account.
 func (j *joining) registered(ctx context.Context) error {
+	if j.old != nil {
+		return nil // the home becomes this device in the last step of the relink
+	}
 	j.record.Registered, j.record.Upload = true, nil
 	return storeError(j.vault.Update(ctx, func(tx *vault.Tx) error {
 		if _, err := tx.Delete(tableMeta, metaLink); err != nil {

@@ -190,6 +190,11 @@ func TestChildOfALink(t *testing.T) {
 		_, err := linkHome(context.Background(), cfg, LinkRequest{DeviceName: "desk", Listen: "127.0.0.1:0", Show: func(o LinkOffer) { fmt.Println("uri", o.URI) }}, s)
 		t.Fatal(err)
 	}
+	if spec[0] == "relink" {
+		_, err := relinkHome(context.Background(), cfg, LinkRequest{Listen: "127.0.0.1:0", Show: func(o LinkOffer) { fmt.Println("uri", o.URI) }},
+			func(step string) error { s(step); return nil })
+		t.Fatal(err)
+	}
 	c, err := Open(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)

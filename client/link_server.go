@@ -3,11 +3,13 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/linking"
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/relayclient"
 )
 
@@ -125,6 +127,9 @@ func (e *engine) reachServer(ctx context.Context, l linking.Link) (io.ReadWriteC
 	ctx, cancel := context.WithTimeout(ctx, greetPatience)
 	defer cancel()
 	c, err := relayclient.Meet(ctx, e.life, t, l.ID())
+	if errors.Is(err, relay.Conflict) {
+		return nil, linking.Offer{}, fmt.Errorf("%w: somebody else is talking to the new device", ErrUnreachable)
+	}
 	if err != nil {
 		return nil, linking.Offer{}, relayError(err)
 	}

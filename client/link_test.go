@@ -10,6 +10,7 @@ import (
 
 	"github.com/pawl-chat/pawl/client"
 	"github.com/pawl-chat/pawl/internal/linking"
+	"github.com/pawl-chat/pawl/internal/relayclient"
 )
 
 // linked is how a link ended on the side of the new device.
@@ -234,4 +235,39 @@ func TestR_LNK_13_LinkThroughAServer(t *testing.T) {
 	if _, err = client.Link(ctx(t), config(t, "desk"), client.LinkRequest{Server: host}); !errors.Is(err, client.ErrUnreachable) {
 		t.Errorf("without a server: %v", err)
 	}
+}
+
+// R-LNK-13, R-LNK-07: somebody who knows the id sits in the meeting without a
+// hello. Once they have left, the right device gets through.
+func TestR_LNK_13_SomebodySitsInTheMeeting(t *testing.T) {
+	w := newWorld(t)
+	a := w.join(config(t, "alice"), "alice")
+	offer, done := linkTo(t, config(t, "desk"), client.LinkRequest{Server: w.invite})
+	l, err := linking.ParseURI(offer.URI)
+	if err != nil {
+		t.Fatal(err)
+	}
+	squatter, err := relayclient.Meet(ctx(t), ctx(t), relayclient.Target{Host: l.Meet.Host, Pin: l.Meet.Pin}, l.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := linking.Frames(squatter).Receive(linking.MaxOffer); err != nil || len(o) == 0 {
+		t.Fatalf("the offer: %v", err)
+	}
+	if _, err := a.Approve(ctx(t), offer.URI, client.ApproveOptions{}); !errors.Is(err, client.ErrUnreachable) {
+		t.Errorf("while they are there: %v", err)
+	}
+	if err := linking.Frames(squatter).Send([]byte("nothing")); err != nil {
+		t.Fatal(err)
+	}
+	squatter.Close()
+	for { // until the server has noticed, or the test's time is over
+		if _, err = a.Approve(ctx(t), offer.URI, client.ApproveOptions{}); !errors.Is(err, client.ErrUnreachable) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived(t, done)
 }

@@ -37,7 +37,7 @@ type guest struct {
 // wait shows the URI and answers whoever comes until the device is in the
 // account or the time is over.
 func (j *joining) wait(ctx context.Context) error {
-	w, err := linking.New(j.now())
+	w, err := j.keys()
 	if err != nil {
 		return err
 	}
@@ -156,6 +156,9 @@ func reasonOf(err error) linking.Reason {
 // begin draws the rest of the device's keys for the account and makes all of
 // them durable before anybody hears of them.
 func (j *joining) begin(ctx context.Context, w *linking.Waiting, g *linking.Greeting) (linking.Join, error) {
+	if j.old != nil {
+		return j.beginRelink(ctx, w, g)
+	}
 	key := w.DH.Export()
 	created := g.List.Time
 	if first, err := devicelist.Verify(g.Chain[0]); err == nil {
@@ -204,8 +207,19 @@ func (j *joining) writeMark(ctx context.Context) error {
 		if err := tx.Put(tableMeta, metaLink, nil, 0, codec.Marshal(j.mark)); err != nil {
 			return err
 		}
+		if j.old != nil {
+			return j.old.keep(tx, j.record)
+		}
 		return tx.Put(tableMeta, metaAccount, nil, 0, codec.Marshal(j.record))
 	}))
+}
+
+// keys draws the keys of the offer; those of the device itself may be there.
+func (j *joining) keys() (*linking.Waiting, error) {
+	if j.old != nil {
+		return j.old.waiting(j.now())
+	}
+	return linking.New(j.now())
 }
 
 // meet opens the place where the other device is to come.

@@ -200,7 +200,7 @@ func kinds() map[string]error {
 		"not_found": ErrNotFound, "timeout": ErrTimeout, "cannot_resend": ErrCannotResend, "backup_damaged": ErrBackupDamaged,
 		"rolled_back": ErrRolledBack, "no_account_key": ErrNoAccountKey, "unknown_device": ErrUnknownDevice,
 		"too_many_devices": ErrTooManyDevices, "link_invalid": ErrLinkInvalid, "link_expired": ErrLinkExpired,
-		"device_list": ErrDeviceList, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
+		"device_list": ErrDeviceList, "in_use": ErrInUse, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
 		"self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }

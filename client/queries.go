@@ -414,7 +414,11 @@ func (e *engine) Resolve(ctx context.Context, word string) (string, error) {
 
 // Status implements API.
 func (e *engine) Status(ctx context.Context) (StatusReport, error) {
-	r := StatusReport{Account: e.Account(), Role: "owner", OwnerPID: os.Getpid(), Warnings: e.warnings()}
+	r := StatusReport{Account: e.Account(), Role: "owner", OwnerPID: os.Getpid()}
+	var err error
+	if r.Warnings, err = e.warnings(ctx); err != nil {
+		return r, err
+	}
 	e.mu.Lock()
 	r.Connected, r.LastContact, r.ClockOffset = e.link != nil, e.lastLive, e.offset
 	if e.link == nil && e.lastErr != nil {

@@ -70,17 +70,37 @@ func more(batch relayclient.Batch, from <-chan relayclient.Batch) relayclient.Ba
 	return batch
 }
 
-// acknowledge tells the relay what it may forget, beside the next batch. It
-// ends with what it was given, also when the engine closes; what the relay did
-// not hear of comes again and is known then (R-CLT-04).
+// acknowledge tells the relay what it may forget, beside the next batch. What
+// the relay cannot note at the moment it is told again: as long as the
+// connection lasts it would not come again, and would count against what may
+// be delivered. It ends with what it was given, also when the engine closes; what
+// the relay did not hear of by then comes again and is known then (R-CLT-04).
 func (e *engine) acknowledge(l *link, acks <-chan []uint64) {
 	const patience = 5 * time.Second
-	for seqs := range acks {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), patience)
-		if err := l.conn.Ack(ctx, seqs); err != nil {
-			e.log.Info("messages were not acknowledged and will come again", "reason", reason(relayError(err)))
+	var owed []uint64
+	var again <-chan time.Time
+	for open := true; open; {
+		select {
+		case seqs, ok := <-acks:
+			owed, open = append(owed, seqs...), ok
+		case <-again:
 		}
+		again = nil
+		if len(owed) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), patience)
+		err := l.conn.Ack(ctx, owed)
 		cancel()
+		switch {
+		case err == nil:
+			owed = nil
+		case isClosed(l.conn.Done()):
+			e.log.Info("messages were not acknowledged and will come again", "reason", reason(relayError(err)))
+			owed = nil
+		default:
+			again = time.After(patience)
+		}
 	}
 }
 
@@ -146,6 +166,8 @@ func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
 		case err == nil:
 		case errors.Is(err, ErrUnknownRecipient), errors.Is(err, ErrRefused):
 			m.nobody = true
+		case errors.Is(err, ErrDeviceList):
+			err = nil // the person was told; it leaves a tombstone and holds up nobody's mail
 		case errors.As(err, &refusal), errors.Is(err, relayclient.ErrUnreachable):
 			return err // come back later; nothing was acknowledged
 		default:
@@ -460,6 +482,8 @@ func (w *work) refused(m *incoming, k peerKey, err error) error {
 		cause = CauseTooOld
 	case errors.Is(err, ratchet.ErrTooFarAhead):
 		cause = CauseTooFarAhead
+	case errors.Is(err, ratchet.ErrRolledBack):
+		cause = CauseRolledBack
 	case errors.Is(err, session.ErrNoSession), errors.Is(err, session.ErrUnopened), errors.Is(err, ratchet.ErrUnknownChain):
 		if msg, perr := ratchet.ParseMessage(m.env.Message); perr == nil && msg.Type == ratchet.TypeFarewell {
 			return nil // the end of a session that is gone here
@@ -477,6 +501,7 @@ const (
 	CauseReplayed      = "replayed"
 	CauseTooOld        = "too_old"
 	CauseTooFarAhead   = "too_far_ahead"
+	CauseRolledBack    = "rolled_back"
 	CauseNoSession     = "no_session"
 	CauseNoPrekey      = "no_prekey"
 	CauseUnknownDevice = "unknown_device"

@@ -42,6 +42,7 @@ var decoders = map[string]func([]byte) error{
 	"client-settings": func(b []byte) error { _, err := decodeRecord[settingsRecord](b); return err },
 	"client-relink":   func(b []byte) error { r, err := decodeRecord[relinkRecord](b); return second(r.Account.live, err) },
 	"client-epoch":    func(b []byte) error { _, err := decodeRecord[epochRecord](b); return err },
+	"client-repair":   func(b []byte) error { _, err := decodeRecord[repairRecord](b); return err },
 	"client-held":     func(b []byte) error { _, err := decodeRecord[heldRecord](b); return err },
 }
 
@@ -102,10 +103,20 @@ func sample() vectors {
 	add("prekeys", "client-prekeys", prekeyRecord{Digest: key, Pending: []byte{1}, Due: 1700000000000, Ticked: 1700000000000, Left: 99})
 	add("consumer", "client-consumer", consumerRecord{Acked: 42})
 	add("count", "client-count", countRecord{N: 42})
-	add("epoch", "client-epoch", epochRecord{Current: id, Next: bytes.Repeat([]byte{8}, 16)})
+	add("epoch", "client-epoch", epochRecord{Current: id, Next: bytes.Repeat([]byte{8}, 16), Refused: 1700000000000})
 	pending := account
 	pending.Registered, pending.Upload = false, []byte{1}
 	add("relink", "client-relink", relinkRecord{Account: pending, Private: [][]byte{bytes.Repeat([]byte{5}, 90)}, Digest: key})
+	add("repair-none", "client-repair", repairRecord{Address: "bob@example.org", Device: 2})
+	add("repair", "client-repair", repairRecord{
+		Address: "bob@example.org", Device: 2, Lost: 3, Fresh: true, Since: 1700000000000, Tombs: [][]byte{id}, Asked: 1700000000001,
+		Open: true, About: [][]byte{id}, Came: 2, New: 1, Done: true, Expect: 2, Missing: 4, GapSince: 1700000000002, Owed: true,
+		OwedSince: 1700000000003, Answered: 1700000000004, After: 1700000000005,
+	})
+	add("message-lost", "client-message", messageRecord{
+		ID: id, Conversation: "bob@example.org", From: "bob@example.org", FromDevice: 2, To: "alice@example.org", Kind: string(KindUndecryptable),
+		Cause: CauseNoSession, SentAt: 1700000000000, ReceivedAt: 1700000000500, Status: string(StatusReceived), Repair: repairDone,
+	})
 	add("held", "client-held", heldRecord{At: 1700000000000, Body: []byte{1}})
 	account.AccountKey = key[:31]
 	v.Vectors = append(v.Vectors,

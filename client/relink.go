@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
@@ -84,7 +85,8 @@ type relink struct {
 	list    devicelist.List // the own list as it is held here
 	chain   [][]byte
 	pending relinkRecord
-	next    *self // of pending
+	next    *self          // of pending
+	from    address.Device // that offers its history; zero for none
 }
 
 // at is called between any two steps.
@@ -210,20 +212,16 @@ func (r *relink) enter(ctx context.Context) error {
 	return err
 }
 
-// joinBy has another device of the account let the new one in, for a home that
-// does not hold the account key. It returns the own list, with the new device,
-// as the server has it then.
-func (r *relink) joinBy(context.Context) ([][]byte, error) {
-	return nil, ErrNoAccountKey
-}
-
 // swap makes the home the new device, in one transaction: there is no state
 // between.
 func (r *relink) swap(tx *vault.Tx) error {
 	now := r.cfg.clock()()
 	record := r.next.record
 	record.Registered, record.Upload = true, nil
-	order := int64(0)
+	order, err := reserved(tx)
+	if err != nil {
+		return err
+	}
 	for _, t := range []vault.Table{tableMessage, tableOutbox} {
 		n, _, err := tx.MaxOrder(t, nil)
 		if err != nil {
@@ -239,19 +237,8 @@ func (r *relink) swap(tx *vault.Tx) error {
 			SentAt: now.UnixMilli(), ReceivedAt: now.UnixMilli(), Status: string(StatusReceived), order: order,
 		})
 	}
-	// What is held for an identity that was not accepted can never be opened
-	// now: its sessions are gone. That is not passed over in silence.
-	lost := map[string]bool{}
-	err := tx.Scan(tableHeld, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-		lost[string(row.Group)] = true
-		return nil
-	})
-	for who := range lost {
-		if err == nil {
-			err = tell(who, NoticeMessagesMissing, "")
-		}
-	}
-	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld} {
+	err = r.giveUpHeld(tx, now, &order)
+	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld, tableRepair} {
 		if err == nil {
 			err = eraseTable(tx, t)
 		}
@@ -259,7 +246,7 @@ func (r *relink) swap(tx *vault.Tx) error {
 	if err == nil {
 		err = unseal(tx, now)
 	}
-	for _, key := range [][]byte{metaEpoch, metaRelink} {
+	for _, key := range [][]byte{metaEpoch, metaRelink, metaLink} {
 		if err == nil {
 			_, err = tx.Delete(tableMeta, key)
 		}
@@ -291,11 +278,47 @@ func (r *relink) swap(tx *vault.Tx) error {
 	if err := tx.Put(tableMeta, metaAccount, nil, 0, codec.Marshal(record)); err != nil {
 		return err
 	}
+	if r.from != 0 { // what is younger than the home's state
+		if err := expectHistory(tx, r.from); err != nil {
+			return err
+		}
+	}
 	name := r.next.device.String()
 	if record.DeviceName != "" {
 		name = fmt.Sprintf("%s (%s)", record.DeviceName, name)
 	}
 	return tell(record.Address, NoticeRelinked, name)
+}
+
+// giveUpHeld leaves a tombstone for each message that is held for an identity
+// which was not accepted: without the sessions and prekeys it can never be
+// opened.
+func (r *relink) giveUpHeld(tx *vault.Tx, now time.Time, order *int64) error {
+	var rows []vault.Row
+	err := tx.Scan(tableHeld, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		rows = append(rows, row)
+		return nil
+	})
+	for _, row := range rows {
+		if err != nil {
+			return err
+		}
+		held, decodeErr := decodeRecord[heldRecord](row.Value)
+		if decodeErr != nil {
+			return decodeErr
+		}
+		*order++
+		id, from := content.NewID(), string(row.Group)
+		m := messageRecord{
+			ID: id[:], Conversation: from, From: from, To: r.old.record.Address, Kind: string(KindUndecryptable), Cause: CauseNoSession,
+			SentAt: held.At, ReceivedAt: now.UnixMilli(), Status: string(StatusReceived), order: *order,
+		}
+		if env, err := content.DecodeEnvelope(held.Body); err == nil {
+			m.FromDevice = uint64(env.Device)
+		}
+		err = putMessage(tx, &m)
+	}
+	return err
 }
 
 // eraseTable removes every row.

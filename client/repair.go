@@ -131,10 +131,15 @@ func (w *work) writeRepairs() error {
 }
 
 // afresh reports whether a cause says that the session itself is lost, so that
-// a question needs a new one. Under every other cause the session is sound: it
-// recognised the message and refused it.
+// a question needs a new one: it is not here, or it has refused an authentic
+// message of a kind after which it opens no other. Under the rest the session is
+// sound, or the message was never a true one.
 func afresh(cause string) bool {
-	return cause == CauseNoSession || cause == CauseNoPrekey || cause == CauseReplayed
+	switch cause {
+	case CauseNoSession, CauseNoPrekey, CauseReplayed, CauseTooFarAhead, CauseRolledBack:
+		return true
+	}
+	return false
 }
 
 // lost writes down, in the transaction that stores its tombstone, that a
@@ -191,6 +196,7 @@ func (e *engine) repairLoop() {
 		next, err := e.repair(e.life, l)
 		if err != nil && e.life.Err() == nil {
 			e.log.Warn("a repair was put off", "reason", reason(err))
+			next = e.now().Add(expireEvery)
 		}
 		if !next.IsZero() {
 			timer = time.After(max(next.Sub(e.now()), time.Second))

@@ -47,7 +47,7 @@ func (w *work) repairSaid(k peerKey, p *person, on session.ID, c content.Repair)
 // has come on or made so.
 func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 	now := w.e.now()
-	since := r.OwedSince
+	since := r.OwedSince - 2*ClockTolerance.Milliseconds() // by the server's clock, or the other device's
 	r.Owed, r.OwedSince = false, 0
 	if !repairable(p, k) {
 		return nil
@@ -58,7 +58,8 @@ func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 	}
 	r.Answered = now.UnixMilli()
 	own := k.address == w.e.self.record.Address
-	texts, err := w.unheard(k, own, since, now)
+	device, _ := p.list.Device(k.device)
+	texts, err := w.unheard(k, own, max(since, device.AddedAt*1000), now)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 	w.e.log.Info("messages were sent again to a device that could not open them", "count", len(texts))
 	if own {
 		// Decisions about contacts may be lost too.
-		return w.e.introduceTo(w.tx, k.device, since-2*ClockTolerance.Milliseconds())
+		return w.e.introduceTo(w.tx, k.device, since)
 	}
 	return nil
 }
@@ -85,14 +86,18 @@ func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 // unheard finds what may be lost to a device, oldest first: the newest
 // MaxResend texts of the time in which a message can have been under way.
 // Devices of one account tell each other nothing of what they have, so to them
-// it is everything since shortly before the trouble began.
+// it is everything since shortly before the trouble began, and nothing from
+// before they joined: earlier history is handed out only if the person says so.
 func (w *work) unheard(k peerKey, own bool, since int64, now time.Time) (found []messageRecord, err error) {
 	oldest, conversation := now.Add(-SeenFor).UnixMilli(), k.address
 	if own {
 		conversation = ""
-		oldest = max(oldest, since-2*ClockTolerance.Milliseconds())
+		oldest = max(oldest, since)
 	}
 	err = scanMessages(w.tx, conversation, firstOrder, lastOrder, 0, true, func(m *messageRecord) error {
+		if !m.Outgoing && m.ReceivedAt != 0 && m.ReceivedAt < oldest {
+			return errEnough
+		}
 		if !m.Outgoing || m.FromDevice != uint64(w.e.self.device) {
 			return nil
 		}

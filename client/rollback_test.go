@@ -14,6 +14,7 @@ import (
 	"github.com/pawl-chat/pawl/client"
 	"github.com/pawl-chat/pawl/server"
 	"github.com/pawl-chat/pawl/server/memstore"
+	"github.com/pawl-chat/pawl/server/storetest"
 )
 
 // copyHome is a copy of a home, which may be in use but should be at rest: a
@@ -129,6 +130,11 @@ func TestR_CLT_32_ARestoredSnapshot(t *testing.T) {
 	}
 	alice.Close()
 	beside.Close()
+	later := open(t, home)
+	if s, err := later.Status(ctx(t)); err != nil || !strings.Contains(strings.Join(s.Warnings, ";"), "relink") {
+		t.Errorf("a later process: %+v, %v", s, err)
+	}
+	later.Close()
 	// A new process asks again, and is refused again.
 	again := open(t, home)
 	if err := again.Sync(ctx(t)); !errors.Is(err, client.ErrRolledBack) {
@@ -222,6 +228,51 @@ func TestR_CLT_32_WhoIsRefusedThrowsNobodyOut(t *testing.T) {
 	}
 }
 
+// TestR_CLT_31_LostAnswers: however often the answer to a login is lost, with or
+// without the server having stored it, the home is not locked out.
+func TestR_CLT_31_LostAnswers(t *testing.T) {
+	for name, fault := range map[string]storetest.Fault{"not saved": storetest.Before, "saved": storetest.After} {
+		t.Run(name, func(t *testing.T) {
+			m := memstore.New()
+			var broken atomic.Int64
+			dir := &storetest.Faulty{Store: m, Decide: func(method string) storetest.Fault {
+				if method == "AdvanceEpoch" && broken.Add(-1) >= 0 {
+					return fault
+				}
+				return storetest.None
+			}}
+			w := &world{t: t, dir: t.TempDir(), stores: server.Stores{Directory: dir, Mailbox: m, Wake: m}}
+			w.serve(server.Config{Stores: w.stores, Listen: "127.0.0.1:0", Dir: w.dir})
+			home := config(t, "alice")
+			alice := w.join(home, "alice")
+			if err := alice.Sync(ctx(t)); err != nil {
+				t.Fatal(err)
+			}
+			alice.Close()
+			for range 3 {
+				broken.Store(1)
+				alice = open(t, home)
+				if err := alice.Sync(ctx(t)); err == nil || errors.Is(err, client.ErrRolledBack) {
+					t.Errorf("with a lost answer: %v", err)
+				}
+				alice.Close()
+			}
+			copied := copyHome(t, home)
+			broken.Store(0)
+			alice = open(t, home)
+			if err := alice.Sync(ctx(t)); err != nil {
+				t.Fatal(err)
+			}
+			if err := open(t, copied).Sync(ctx(t)); !errors.Is(err, client.ErrRolledBack) {
+				t.Errorf("a copy from between the tries: %v", err)
+			}
+			if s, err := alice.Status(ctx(t)); err != nil || !s.Connected {
+				t.Errorf("%+v, %v", s, err)
+			}
+		})
+	}
+}
+
 // liar is a server that calls every epoch wrong.
 type liar struct {
 	server.Directory
@@ -262,7 +313,7 @@ func TestR_CLT_32_ALyingServer(t *testing.T) {
 	}
 	until(t, "all has left", func() bool {
 		s, err := alice.Status(ctx(t))
-		return err == nil && s.Outbox == 0
+		return err == nil && s.Outbox == 0 && len(s.Warnings) == 0
 	})
 	if got := take(t, bob); !slices.Equal(got, []string{"kept", "kept", "kept"}) {
 		t.Errorf("bob received %q", got)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
 	"github.com/pawl-chat/pawl/ratchet"
 	"github.com/pawl-chat/pawl/server"
@@ -104,10 +105,39 @@ func (d *device) survives() bool {
 	return d.joined && !d.revoked
 }
 
+// promise is what somebody else's status says of a device.
+type promise struct {
+	by, text string
+	id       string
+	status   Status
+}
+
+// keepsPromises holds what was said of a device against its store, before a
+// process begins to change it.
+func (d *device) keepsPromises(tx *vault.Tx) error {
+	d.mu.Lock()
+	claimed := d.claimed
+	d.claimed = nil
+	d.mu.Unlock()
+	for _, c := range claimed {
+		id, err := content.ParseID(c.id)
+		if err != nil {
+			return err
+		}
+		if _, _, ok, err := getMessage(tx, id[:]); err != nil {
+			return err
+		} else if !ok {
+			d.w.fault("%s says %s of %q for %s, which does not have it", c.by, c.status, c.text, d.name())
+		}
+	}
+	return nil
+}
+
 // holding is what the examination found at a device.
 type holding struct {
 	own   map[string]Message // by ID
-	in    map[string]int     // by text
+	in    map[string]int     // by text: of others
+	out   map[string]int     // by text: of this account
 	place map[string]int     // by text, in the order of the store
 }
 
@@ -124,11 +154,13 @@ func (s *scenario) examine() {
 			s.fault("%s cannot be read: %v", d.name(), err)
 			continue
 		}
-		h := &holding{own: map[string]Message{}, in: map[string]int{}, place: map[string]int{}}
+		h := &holding{own: map[string]Message{}, in: map[string]int{}, out: map[string]int{}, place: map[string]int{}}
 		for i, m := range all {
 			switch {
 			case m.Direction == Out:
 				h.own[m.ID] = m
+				h.out[m.Text]++
+				h.place[m.Text] = i
 			case m.Kind == KindText:
 				h.in[m.Text]++
 				h.place[m.Text] = i
@@ -146,6 +178,11 @@ func (s *scenario) examine() {
 		s.inOrder(d, found)
 	}
 	for d, h := range found {
+		for text, n := range h.out {
+			if !known[text] || n != 1 {
+				s.fault("%s has %q of its own account %d times", d.name(), text, n)
+			}
+		}
 		for text, n := range h.in {
 			if !known[text] || n != 1 {
 				s.fault("%s has %q %d times", d.name(), text, n)
@@ -176,25 +213,34 @@ func (s *scenario) sentOnce(d *device, m *sending, found map[*device]*holding) {
 		s.fault("%q of %s is %s (%s) in the end", m.text, d.name(), own.Status, own.Cause)
 	}
 	for _, to := range m.want {
-		if there := found[to]; there != nil && there.in[m.text] != 1 {
-			s.fault("%s has %q %d times; its status there is %q", to.name(), m.text, there.in[m.text], own.PerDevice[to.id.String()])
+		there := found[to]
+		if there == nil {
+			continue
+		}
+		n := there.in[m.text]
+		if to.owner == d.owner {
+			n = there.out[m.text]
+		}
+		if n != 1 {
+			s.fault("%s has %q %d times; its status there is %q", to.name(), m.text, n, own.PerDevice[to.id.String()])
 		}
 	}
 }
 
-// inOrder: what came from one device came in the order in which it was sent.
+// inOrder: what came from one device came in the order in which it was sent, in
+// each conversation.
 func (s *scenario) inOrder(d *device, found map[*device]*holding) {
 	for to, h := range found {
-		last, before := -1, ""
+		last := map[*member]*sending{}
 		for _, m := range d.sent {
 			at, ok := h.place[m.text]
 			if !ok {
 				continue
 			}
-			if at < last {
-				s.fault("%s has %q before %q", to.name(), m.text, before)
+			if before := last[m.to]; before != nil && at < h.place[before.text] {
+				s.fault("%s has %q before %q", to.name(), m.text, before.text)
 			}
-			last, before = at, m.text
+			last[m.to] = m
 		}
 	}
 }
@@ -213,10 +259,8 @@ func (s *scenario) claims(d *device, all []Message) {
 			if status.reached(StatusAccepted) && !s.arrived(m.ID, to.id) {
 				s.fault("%s says %s of %q for %s, and the relay never had it", d.name(), status, m.Text, to.name())
 			}
-			if l := to.alive(); l != nil && status.reached(StatusDelivered) {
-				if got, err := l.engine.Message(l.ctx, m.ID); err != nil && !l.isDead() && l.ctx.Err() == nil || err == nil && got.Text != m.Text {
-					s.fault("%s says %s of %q for %s, which does not have it: %v", d.name(), status, m.Text, to.name(), err)
-				}
+			if status.reached(StatusDelivered) {
+				s.has(to, promise{d.name(), m.Text, m.ID, status})
 			}
 			to.mu.Lock()
 			shown := to.shown[m.Text]
@@ -226,6 +270,23 @@ func (s *scenario) claims(d *device, all []Message) {
 			}
 		}
 	}
+}
+
+// has looks whether a device has a message that somebody says it has, or leaves
+// that to its next start.
+func (s *scenario) has(to *device, c promise) {
+	l := to.alive()
+	if l == nil {
+		to.mu.Lock()
+		to.claimed = append(to.claimed, c)
+		to.mu.Unlock()
+		return
+	}
+	got, err := l.engine.Message(l.ctx, c.id)
+	if err == nil && got.Text == c.text || l.isDead() || l.ctx.Err() != nil {
+		return
+	}
+	s.fault("%s says %s of %q for %s, which does not have it: %v", c.by, c.status, c.text, to.name(), err)
 }
 
 // keysOnce: no two messages under one key have reached the relay.

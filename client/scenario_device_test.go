@@ -40,6 +40,7 @@ type device struct {
 	sent    []*sending
 	shown   map[string]int  // by text: how often Receive returned it
 	taken   map[string]bool // by text: that acknowledging it has succeeded
+	claimed []promise       // of what it has, while it was not at work
 }
 
 // sending is one text that a device was asked to send.
@@ -192,6 +193,7 @@ func (d *device) start() {
 	cfg.Log = d.w.log(d.name())
 	self, err := readSelf(v)
 	d.w.must(err)
+	d.w.must(v.View(l.ctx, d.keepsPromises))
 	l.engine, err = newEngine(v, self, cfg)
 	close(l.born)
 	d.mu.Lock()
@@ -313,7 +315,8 @@ func (d *device) show(m Message) (text string) {
 		return ""
 	case KindNotice:
 		d.w.note("%s is told: %s %s", d.name(), m.Notice, m.From)
-		if m.Notice == NoticeListForked || m.Notice == NoticeListRolledBack || m.Notice == NoticeIdentityChanged {
+		switch m.Notice {
+		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeMessagesMissing, NoticeAccountRecovered, NoticeRelinked:
 			d.w.fault("%s is alarmed without a reason: %s", d.name(), m.Notice)
 		}
 		return ""
@@ -367,6 +370,37 @@ func (d *device) send(to *member, s *sending, o SendOptions) {
 	case ctx.Err() != nil, errors.Is(err, ErrRevoked), errors.Is(err, errClosed):
 	default:
 		d.w.fault("%s cannot send: %v", d.name(), err)
+	}
+}
+
+// looks is a person leafing through a conversation: what it shows counts as
+// read.
+func (d *device) looks(with *member) {
+	l := d.alive()
+	if l == nil {
+		return
+	}
+	all, err := l.everything()
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	for _, m := range all {
+		if m.Direction == In && m.Kind == KindText && m.From == with.address.String() {
+			d.shown[m.Text]++
+		}
+	}
+	d.mu.Unlock()
+	_, err = l.engine.History(l.ctx, historyQuery{With: with.address.String(), Limit: 20})
+	d.w.note("%s looks at the conversation with %s: %v", d.name(), with.name, err)
+}
+
+// audit holds what a device says against what is so.
+func (d *device) audit() {
+	if l := d.alive(); l != nil {
+		if all, err := l.everything(); err == nil {
+			d.w.claims(d, all)
+		}
 	}
 }
 

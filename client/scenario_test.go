@@ -11,7 +11,7 @@ import (
 
 var (
 	scenarioSeed  = flag.Uint64("scenario.seed", 0, "run the one schedule of this seed, and tell what happens in it")
-	scenarioCount = flag.Int("scenario.n", 60, "how many schedules to run")
+	scenarioCount = flag.Int("scenario.n", fewScenarios, "how many schedules to run")
 )
 
 // TestScenarios runs random schedules of several people with several devices

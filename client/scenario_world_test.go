@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,7 +136,7 @@ func newScenario(t *testing.T, img *images, seed uint64, verbose bool) *scenario
 func (s *scenario) serve() {
 	at := memnet.Listen()
 	srv, err := server.New(server.Config{
-		Stores:   server.Stores{Directory: s.store, Mailbox: s.ledger, Wake: s.store},
+		Stores:   server.Stores{Directory: register{s.store, s.ledger.misfortune}, Mailbox: s.ledger, Wake: s.store},
 		Listener: at, Dir: s.images.serverDir, Limits: unlimited, Grace: 2 * time.Second,
 	})
 	s.must(err)
@@ -218,9 +219,10 @@ func (s *scenario) dial(ctx context.Context, d *device) (*wire, error) {
 }
 
 // present returns the devices that must have a message that from is about to
-// send: who is in the lists now, as far as the server has said so.
+// send: those of the recipient and the others of its own account that are in the
+// lists now, as far as the server has said so.
 func (s *scenario) present(from *device, to *member) (out []*device) {
-	for _, d := range to.devices {
+	for _, d := range slices.Concat(to.devices, from.owner.devices) {
 		d.mu.Lock()
 		if d != from && d.joined && !d.revoked {
 			out = append(out, d)
@@ -300,16 +302,21 @@ func (s *scenario) step() {
 		}
 	case n < 52:
 		d.todo <- func() { d.start(); d.syncs() }
-	case n < 60:
+	case n < 55:
+		d.todo <- d.audit
+	case n < 57:
+		with := s.people[s.rng.IntN(len(s.people))]
+		d.todo <- func() { d.looks(with) }
+	case n < 62:
 		limit, each := 1+s.rng.IntN(10), s.rng.IntN(2) == 0
 		d.todo <- func() {
 			if l := d.alive(); l != nil {
 				l.take(limit, each)
 			}
 		}
-	case n < 64:
+	case n < 65:
 		d.todo <- d.stop
-	case n < 67:
+	case n < 68:
 		if l := d.alive(); l != nil {
 			s.note("%s is killed", d.name())
 			l.kill()
@@ -450,7 +457,9 @@ func (s *scenario) settle() {
 			}
 		}
 		all.Wait()
-		pass(10 * time.Second)
+		if pass(10 * time.Second); round > 30 {
+			pass(time.Minute) // the heartbeat of an outbox that has tried often
+		}
 		synctest.Wait()
 		quiet++
 		for d := range s.all() {

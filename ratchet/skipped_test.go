@@ -7,6 +7,27 @@ import (
 	"unsafe"
 )
 
+// SkippedBefore tells what has been missing for how long.
+func TestSkippedBefore(t *testing.T) {
+	c := newTalk(t)
+	all := c.burst(&c.alice, 6)
+	s, start := c.bob, c.now
+	c.open(&s, all[2])
+	c.now = start.Add(time.Minute)
+	c.open(&s, all[5])
+	for _, b := range []struct {
+		at   time.Time
+		want int
+	}{{start.Add(-time.Second), 0}, {start, 2}, {start.Add(59 * time.Second), 2}, {c.now, 4}} {
+		if n := s.SkippedBefore(b.at); n != b.want {
+			t.Errorf("at %v: %d, want %d", b.at.Sub(start), n, b.want)
+		}
+	}
+	if n := (State{}).SkippedBefore(c.now); n != 0 {
+		t.Errorf("no state has %d", n)
+	}
+}
+
 func TestR_RAT_12_Jumps(t *testing.T) {
 	c := newTalk(t)
 	all := c.burst(&c.alice, 6010)

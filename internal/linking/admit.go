@@ -86,7 +86,8 @@ func (w *Waiting) Accept(list devicelist.List, e Entry, j Join) (devicelist.List
 		return list, ErrEntry
 	}
 	d := next.Devices[len(next.Devices)-1]
-	if d.ID != j.Device || !d.Sign.Equal(w.parsed.Sign) || d.DH != w.parsed.DH || !bytes.Equal(d.Proof, j.Proof) || d.Status != devicelist.Active {
+	if d.ID != j.Device || !d.Sign.Equal(w.parsed.Sign) || d.DH != w.parsed.DH || !bytes.Equal(d.Proof, j.Proof) ||
+		!slices.Equal(d.Caps, j.Caps) || d.Status != devicelist.Active {
 		return list, ErrEntry
 	}
 	return next, nil

@@ -464,6 +464,7 @@ func TestR_LNK_10_EntryThatLies(t *testing.T) {
 		"another account":         {Entry: func() []byte { o := other; o.list.Version = 1; return o.chain[0] }()},
 		"another device":          {Entry: sign(a, func(l *devicelist.List) { l.Devices[1] = stranger.device(a.list, 77, "") })},
 		"another device besides":  {Entry: sign(a, func(l *devicelist.List) { l.Devices = append(l.Devices, stranger.device(a.list, 78, "")) })},
+		"other capabilities":      {Entry: sign(a, func(l *devicelist.List) { l.Devices[1].Caps = []uint64{1} })},
 		"another device later":    {Entry: late.Entry},
 		"lacking that is nothing": {Lacking: [][]byte{{1}}, Entry: late.Entry},
 		"lacking twice":           {Lacking: [][]byte{moved.chain[1], moved.chain[1]}, Entry: late.Entry},

@@ -1,0 +1,6 @@
+//go:build !race
+
+package client
+
+// fewScenarios are run unless the command line says otherwise.
+const fewScenarios = 40

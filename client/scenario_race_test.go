@@ -1,0 +1,7 @@
+//go:build race
+
+package client
+
+// fewScenarios are run unless the command line says otherwise: under the race
+// detector each takes seconds.
+const fewScenarios = 3
