@@ -48,12 +48,12 @@ func noticeText(m client.Message) string {
 	case client.NoticeAccountRecovered:
 		return account + " was taken back with its account key: every earlier device was removed and a new one added" + named(device) + "; " +
 			whose("ask by another way whether that was %s", "if that was not you, somebody has your recovery file or words")
-	case client.NoticeRelinked:
-		return "this home is a new device" + named(device) + ", because it was an older copy of itself; its history is kept, and sessions start anew"
 	case client.NoticeListForked:
 		return "the server has shown a device list of " + account + " that contradicts the one held here, which stays; the server may be telling people different things"
 	case client.NoticeListRolledBack:
 		return "the server has shown an older device list of " + account + " than the one held here, which stays; it may be hiding a removed or a new device"
+	case client.NoticeRelinked:
+		return "this home goes on as a new device" + named(device) + "; what came for the old one after the copy was made is not here"
 	case client.NoticeMessagesMissing:
 		if counted(m) == 1 {
 			return "up to 1 message of " + peer + " has not come, though later ones have; pawl asks for it again if it can"
@@ -108,7 +108,8 @@ func named(device string) string {
 // warning, the rest plainly. --quiet silences neither.
 func (a *app) printNotice(m client.Message) {
 	switch m.Notice {
-	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeRelinked, client.NoticeMessagesRecovered:
+	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered,
+		client.NoticeRelinked:
 		fmt.Fprintf(a.env.Stderr, "pawl: %s\n", noticeText(m))
 	default:
 		a.out.warn("%s", noticeText(m))

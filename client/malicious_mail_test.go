@@ -10,6 +10,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/server"
 )
 
 // mail changes the deliveries to one user, message by message, and numbers
@@ -47,13 +48,12 @@ func TestR_CLT_01_MailWithheld(t *testing.T) {
 	send(t, bob, "alice", "hello") // alice is no stranger, so bob sends receipts
 	take(t, alice)
 	var mu sync.Mutex
-	kept := map[relay.MessageID]bool{}
-	n := 0
+	keeping, kept := false, map[relay.MessageID]bool{}
 	l.delivers(mail("bob", func(in []relay.Delivery) (out []relay.Delivery) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, m := range in {
-			if n++; n == 2 || kept[m.ID] {
+			if keeping || kept[m.ID] {
 				kept[m.ID] = true
 				continue
 			}
@@ -61,11 +61,27 @@ func TestR_CLT_01_MailWithheld(t *testing.T) {
 		}
 		return out
 	}))
+	device, err := address.ParseDevice(bob.Account().Device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keep := func(on bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		keeping = on
+	}
 	var sent []client.Message
 	for i := range 4 {
+		keep(i == 1)
 		sent = append(sent, send(t, alice, "bob", fmt.Sprint("message ", i)))
-		until(t, "what is not kept back arrives", func() bool {
-			return i == 1 || slices.Contains(viewOf(t, bob, "alice").texts, fmt.Sprint("text message ", i))
+		until(t, "it arrives, or is kept back and all that waits with it", func() bool {
+			if i != 1 {
+				return slices.Contains(viewOf(t, bob, "alice").texts, fmt.Sprint("text message ", i))
+			}
+			st, err := l.stores.Mailbox.Stat(ctx(t), server.Device{User: "bob", ID: device})
+			mu.Lock()
+			defer mu.Unlock()
+			return err == nil && len(kept) > 0 && st.Count == len(kept)
 		})
 	}
 	if got := viewOf(t, bob, "alice").texts; slices.Contains(got, "text message 1") || len(got) != 5 {

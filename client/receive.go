@@ -70,17 +70,37 @@ func more(batch relayclient.Batch, from <-chan relayclient.Batch) relayclient.Ba
 	return batch
 }
 
-// acknowledge tells the relay what it may forget, beside the next batch. It
-// ends with what it was given, also when the engine closes; what the relay did
-// not hear of comes again and is known then (R-CLT-04).
+// acknowledge tells the relay what it may forget, beside the next batch. What
+// the relay cannot note at the moment it is told again: as long as the
+// connection lasts it would not come again, and would count against what may
+// be delivered. It ends with what it was given, also when the engine closes; what
+// the relay did not hear of by then comes again and is known then (R-CLT-04).
 func (e *engine) acknowledge(l *link, acks <-chan []uint64) {
 	const patience = 5 * time.Second
-	for seqs := range acks {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), patience)
-		if err := l.conn.Ack(ctx, seqs); err != nil {
-			e.log.Info("messages were not acknowledged and will come again", "reason", reason(relayError(err)))
+	var owed []uint64
+	var again <-chan time.Time
+	for open := true; open; {
+		select {
+		case seqs, ok := <-acks:
+			owed, open = append(owed, seqs...), ok
+		case <-again:
 		}
+		again = nil
+		if len(owed) == 0 {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(e.life), patience)
+		err := l.conn.Ack(ctx, owed)
 		cancel()
+		switch {
+		case err == nil:
+			owed = nil
+		case isClosed(l.conn.Done()):
+			e.log.Info("messages were not acknowledged and will come again", "reason", reason(relayError(err)))
+			owed = nil
+		default:
+			again = time.After(patience)
+		}
 	}
 }
 

@@ -227,19 +227,20 @@ func (s *scenario) sentOnce(d *device, m *sending, found map[*device]*holding) {
 	}
 }
 
-// inOrder: what came from one device came in the order in which it was sent.
+// inOrder: what came from one device came in the order in which it was sent, in
+// each conversation.
 func (s *scenario) inOrder(d *device, found map[*device]*holding) {
 	for to, h := range found {
-		last, before := -1, ""
+		last := map[*member]*sending{}
 		for _, m := range d.sent {
 			at, ok := h.place[m.text]
 			if !ok {
 				continue
 			}
-			if at < last {
-				s.fault("%s has %q before %q", to.name(), m.text, before)
+			if before := last[m.to]; before != nil && at < h.place[before.text] {
+				s.fault("%s has %q before %q", to.name(), m.text, before.text)
 			}
-			last, before = at, m.text
+			last[m.to] = m
 		}
 	}
 }

@@ -315,7 +315,8 @@ func (d *device) show(m Message) (text string) {
 		return ""
 	case KindNotice:
 		d.w.note("%s is told: %s %s", d.name(), m.Notice, m.From)
-		if m.Notice == NoticeListForked || m.Notice == NoticeListRolledBack || m.Notice == NoticeIdentityChanged {
+		switch m.Notice {
+		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeMessagesMissing, NoticeAccountRecovered, NoticeRelinked:
 			d.w.fault("%s is alarmed without a reason: %s", d.name(), m.Notice)
 		}
 		return ""

@@ -223,6 +223,10 @@ func (a *accountImage) admit(ctx context.Context, v *vault.Vault, cfg Config) er
 		return err
 	}
 	for {
+		if _, there := list.Device(s.device); there { // an earlier attempt went through
+			s.record.Chain, s.record.Registered, s.record.Upload = chain, true, nil
+			return writeSelf(v, s.record)
+		}
 		now := time.Now()
 		next := list.Next(now)
 		next.Devices = append(next.Devices, devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, now))

@@ -1,16 +1,10 @@
 package client
 
 import (
-	"context"
-	"crypto/sha256"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
-
-	"github.com/pawl-chat/pawl/internal/address"
-	"github.com/pawl-chat/pawl/internal/content"
-	"github.com/pawl-chat/pawl/server"
 )
 
 // fate is what a network does to one connection.
@@ -139,100 +133,4 @@ func (w *wire) Write(b []byte) (int, error) {
 func (w *wire) Close() error {
 	w.once.Do(func() { close(w.closed) })
 	return w.Conn.Close()
-}
-
-// errLostAnswer is what a store says that may have done what it was asked.
-var errLostAnswer = context.DeadlineExceeded
-
-// ledger is the relay's mailboxes with a record of all that reached them, and
-// the faults of a relay: answers that are lost and messages that come again.
-type ledger struct {
-	server.Mailbox
-	harsh harshness
-
-	mu      sync.Mutex
-	rng     *rand.Rand
-	calm    bool
-	came    map[[32]byte]map[address.Device]bool // ratchet messages that reached the relay, and for whom they were stored
-	history []server.Envelope
-}
-
-func hashMessage(message []byte) [32]byte { return sha256.Sum256(message) }
-
-func newLedger(m server.Mailbox, h harshness, seed uint64) *ledger {
-	return &ledger{Mailbox: m, harsh: h, rng: rand.New(rand.NewPCG(seed, 2)), came: map[[32]byte]map[address.Device]bool{}}
-}
-
-// settle ends the faults.
-func (l *ledger) settle() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.calm = true
-}
-
-// note writes down what reached the relay.
-func (l *ledger) note(envelopes []server.Envelope, stored bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range envelopes {
-		env, err := content.DecodeEnvelope(e.Body)
-		if err != nil {
-			continue
-		}
-		h := hashMessage(env.Message)
-		if l.came[h] == nil {
-			l.came[h] = map[address.Device]bool{}
-		}
-		if stored {
-			l.came[h][e.Device.ID] = true
-			l.history = append(l.history, e)
-		}
-	}
-}
-
-// draw decides on the faults of one append.
-func (l *ledger) draw() (before, after bool, again []server.Envelope) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.calm {
-		return false, false, nil
-	}
-	if l.rng.Float64() < l.harsh.lost {
-		before = l.rng.IntN(2) == 0
-		after = !before
-	}
-	if len(l.history) > 0 && l.rng.Float64() < l.harsh.repeats {
-		e := l.history[l.rng.IntN(len(l.history))]
-		for i := range e.ID {
-			e.ID[i] = byte(l.rng.Uint32())
-		}
-		again = append(again, e)
-	}
-	return before, after, again
-}
-
-func (l *ledger) Append(ctx context.Context, envelopes []server.Envelope) ([]server.Result, error) {
-	l.note(envelopes, false)
-	before, after, again := l.draw()
-	if before {
-		return nil, errLostAnswer
-	}
-	r, err := l.Mailbox.Append(ctx, envelopes)
-	if err == nil {
-		l.note(envelopes, true)
-	}
-	if len(again) > 0 {
-		l.Mailbox.Append(ctx, again) // to a device that may be gone
-	}
-	if after && err == nil {
-		return nil, errLostAnswer
-	}
-	return r, err
-}
-
-// took reports whether the relay has stored a message for a device.
-func (l *ledger) took(h [32]byte, d address.Device) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.came[h][d]
 }

@@ -136,7 +136,7 @@ func newScenario(t *testing.T, img *images, seed uint64, verbose bool) *scenario
 func (s *scenario) serve() {
 	at := memnet.Listen()
 	srv, err := server.New(server.Config{
-		Stores:   server.Stores{Directory: s.store, Mailbox: s.ledger, Wake: s.store},
+		Stores:   server.Stores{Directory: register{s.store, s.ledger.misfortune}, Mailbox: s.ledger, Wake: s.store},
 		Listener: at, Dir: s.images.serverDir, Limits: unlimited, Grace: 2 * time.Second,
 	})
 	s.must(err)
@@ -457,7 +457,9 @@ func (s *scenario) settle() {
 			}
 		}
 		all.Wait()
-		pass(10 * time.Second)
+		if pass(10 * time.Second); round > 30 {
+			pass(time.Minute) // the heartbeat of an outbox that has tried often
+		}
 		synctest.Wait()
 		quiet++
 		for d := range s.all() {
