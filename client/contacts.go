@@ -323,6 +323,9 @@ func (e *engine) Confirm(ctx context.Context, who string) error {
 		}
 		return putContact(tx, p.record)
 	})
+	if err == nil {
+		wake(e.owedKick)
+	}
 	if err == nil && held {
 		err = e.openHeld(ctx, who)
 	}

@@ -230,6 +230,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	e.state.Lock()
 	defer e.state.Unlock()
 	var pairs map[peerKey]session.Pair
+	met := false
 	err = e.update(ctx, func(tx *vault.Tx) error {
 		if p, err = e.readPerson(tx, o.To); err != nil || p == nil {
 			return errors.Join(err, ErrUnknownRecipient)
@@ -246,7 +247,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 		if err := noteSealed(tx, o, e.now()); err != nil {
 			return err
 		}
-		if !p.record.Known {
+		if met = !p.record.Known; met {
 			p.record.Known = true
 			if err := putContact(tx, p.record); err != nil {
 				return err
@@ -256,6 +257,9 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	})
 	if err == nil {
 		e.remember(pairs)
+	}
+	if err == nil && met {
+		wake(e.owedKick)
 	}
 	return err
 }

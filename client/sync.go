@@ -95,7 +95,7 @@ func (w *work) acquainted(addr string) error {
 	case p.record.Known:
 		return nil
 	}
-	p.record.Known = true
+	p.record.Known, w.befriended = true, true
 	return putContact(w.tx, p.record)
 }
 
@@ -159,6 +159,7 @@ func (w *work) contactElsewhere(m *content.ContactMark) error {
 		return err
 	}
 	if p != nil && p.take(m) {
+		w.befriended = true
 		delete(w.people, m.Address)
 		return putContact(w.tx, p.record)
 	}
@@ -224,6 +225,7 @@ func (e *engine) met(ctx context.Context, wanted wantedRecord) error {
 	e.state.Lock()
 	defer e.state.Unlock()
 	defer e.changed()
+	defer wake(e.owedKick)
 	return e.update(ctx, func(tx *vault.Tx) error {
 		p, err := e.readPerson(tx, wanted.Address)
 		if err != nil {
