@@ -41,6 +41,7 @@ type scenario struct {
 	cut    bool       // the network is away
 	calm   bool       // nothing goes wrong any more
 	fates  *rand.Rand // guarded by mu
+	absent bool       // everybody was away for days: sessions may have ended, and repairs are due
 	events []string
 	faults []string
 	began  time.Time
@@ -246,7 +247,14 @@ func (s *scenario) run() {
 			d.todo <- d.start
 		}
 	}
-	for range 15 + s.rng.IntN(40) {
+	steps, away := 15+s.rng.IntN(40), -1
+	if s.rng.IntN(6) == 0 {
+		away = s.rng.IntN(steps)
+	}
+	for i := range steps {
+		if i == away {
+			s.leave()
+		}
 		s.step()
 		switch n := s.rng.IntN(20); {
 		case n < 8:
@@ -267,6 +275,23 @@ func (s *scenario) run() {
 	s.actors.Wait()
 	s.halt(false)
 	s.store.Close()
+}
+
+// leave is everybody switching everything off for days.
+func (s *scenario) leave() {
+	var all sync.WaitGroup
+	for d := range s.all() {
+		all.Add(1)
+		d.todo <- func() {
+			defer all.Done()
+			d.stop()
+		}
+	}
+	all.Wait()
+	s.absent = true
+	days := 1 + s.rng.IntN(20)
+	s.note("everybody is away for %d days", days)
+	pass(time.Duration(days) * 24 * time.Hour)
 }
 
 // pass lets time go by.
@@ -457,7 +482,10 @@ func (s *scenario) settle() {
 			}
 		}
 		all.Wait()
-		if pass(10 * time.Second); round > 30 {
+		switch pass(10 * time.Second); {
+		case s.absent:
+			pass(RepairEvery / 2)
+		case round > 30:
 			pass(time.Minute) // the heartbeat of an outbox that has tried often
 		}
 		synctest.Wait()
