@@ -129,7 +129,7 @@ func (b *batch) ready(p *person, devices []devicelist.Device) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if pair.Active() == nil {
+		if !pair.Ready(b.e.now()) {
 			return false, nil
 		}
 		b.pairs[k] = pair
