@@ -311,17 +311,11 @@ func (d *device) show(m Message) (text string) {
 	case KindText:
 		text = m.Text
 	case KindUndecryptable:
-		if !d.w.absent || m.Cause != CauseNoSession {
-			d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
-		}
+		d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
 		return ""
 	case KindNotice:
 		d.w.note("%s is told: %s %s", d.name(), m.Notice, m.From)
 		switch m.Notice {
-		case NoticeMessagesMissing:
-			if !d.w.absent {
-				d.w.fault("%s misses messages from %s", d.name(), m.From)
-			}
 		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeAccountRecovered, NoticeRelinked:
 			d.w.fault("%s is alarmed without a reason: %s", d.name(), m.Notice)
 		}
