@@ -311,7 +311,11 @@ func (d *device) show(m Message) (text string) {
 	case KindText:
 		text = m.Text
 	case KindUndecryptable:
-		d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
+		// After a long absence the other side may have ended a session that has
+		// just come to life here; what is lost by that is sent again.
+		if !d.w.absent || m.Cause != CauseNoSession {
+			d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
+		}
 		return ""
 	case KindNotice:
 		d.w.note("%s is told: %s %s", d.name(), m.Notice, m.From)
