@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
@@ -85,17 +86,18 @@ func (d *device) rest() string {
 	if l == nil {
 		return "it is not at work"
 	}
-	outbox := 0
-	err := l.engine.view(l.ctx, func(tx *vault.Tx) (err error) {
-		outbox, err = tx.Count(tableOutbox, nil)
-		return err
-	})
+	var outbox []string
+	entries, err := l.engine.outboxAfter(l.ctx, firstOrder)
+	for _, o := range entries {
+		outbox = append(outbox, fmt.Sprintf("to %s, control %v, quiet %v, sealed for %d, tried %d times, since %v, due %v", o.To, o.Control, o.Quiet,
+			len(o.Sealed), o.Attempts, time.UnixMilli(o.Created).Sub(d.w.began), time.UnixMilli(o.After).Sub(d.w.began)))
+	}
 	st, serr := d.w.store.Stat(context.Background(), server.Device{User: d.owner.address.User(), ID: d.id})
 	waiting, rerr := l.engine.Receive(l.ctx, "", 10)
-	if err == nil && serr == nil && rerr == nil && outbox+st.Count+len(waiting) == 0 {
+	if err == nil && serr == nil && rerr == nil && len(outbox)+st.Count+len(waiting) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d wait to leave, %d at the server, %d to be read (%v, %v, %v)", outbox, st.Count, len(waiting), err, serr, rerr)
+	return fmt.Sprintf("%v wait to leave, %d at the server, %d to be read (%v, %v, %v)", outbox, st.Count, len(waiting), err, serr, rerr)
 }
 
 // survives reports whether a device is still in its list.

@@ -313,7 +313,7 @@ func (d *device) show(m Message) (text string) {
 	case KindUndecryptable:
 		// After a long absence the other side may have ended a session that has
 		// just come to life here; what is lost by that is sent again.
-		if !d.w.absent || m.Cause != CauseNoSession {
+		if !d.w.absent || m.Cause != CauseNoSession && m.Cause != CauseTooOld {
 			d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
 		}
 		return ""
@@ -419,8 +419,5 @@ func (d *device) syncs() {
 }
 
 func (s *scenario) log(name string) *slog.Logger {
-	if !s.verbose {
-		return nil
-	}
-	return slog.New(slog.NewTextHandler(lines{s, name}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewTextHandler(lines{s, name}, nil))
 }

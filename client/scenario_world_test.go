@@ -23,17 +23,16 @@ import (
 // scenario is one schedule under way: a relay, a network, and people with
 // devices, all in this process and on a synthetic clock.
 type scenario struct {
-	t       *testing.T
-	images  *images
-	seed    uint64
-	verbose bool
-	rng     *rand.Rand // of the schedule's goroutine
-	harsh   harshness
-	people  []*member
-	store   *memstore.Store
-	ledger  *ledger
-	seals   seals
-	actors  sync.WaitGroup
+	t      *testing.T
+	images *images
+	seed   uint64
+	rng    *rand.Rand // of the schedule's goroutine
+	harsh  harshness
+	people []*member
+	store  *memstore.Store
+	ledger *ledger
+	seals  seals
+	actors sync.WaitGroup
 
 	mu     sync.Mutex
 	at     *memnet.Listener // nil while the server is down
@@ -68,9 +67,6 @@ func (l lines) Write(b []byte) (int, error) {
 }
 
 func (s *scenario) note(format string, args ...any) {
-	if !s.verbose {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, fmt.Sprintf("%10.3fs ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
@@ -99,9 +95,9 @@ func (s *scenario) isCalm() bool {
 }
 
 // newScenario draws a cast and lays down its homes.
-func newScenario(t *testing.T, img *images, seed uint64, verbose bool) *scenario {
+func newScenario(t *testing.T, img *images, seed uint64) *scenario {
 	s := &scenario{
-		t: t, images: img, seed: seed, verbose: verbose, began: time.Now(),
+		t: t, images: img, seed: seed, began: time.Now(),
 		rng: rand.New(rand.NewPCG(seed, 0)), fates: rand.New(rand.NewPCG(seed, 1)), store: memstore.New(),
 	}
 	grade := []float64{0, 0.15, 0.4}
