@@ -297,20 +297,26 @@ func (e *engine) catchUpList(ctx context.Context, l *link, o *outboxRecord, stal
 	if err != nil {
 		return ErrStoreDamaged
 	}
-	p, err := e.person(ctx, who)
-	if err != nil {
-		return err
-	}
-	if p != nil && len(stale.Entries) > 0 {
-		unlock := e.contactMu.lock(who)
-		next, err := e.takeList(ctx, addr, append(slices.Clip(p.record.Chain), stale.Entries...))
-		unlock()
-		if err == nil && next.list.Version >= stale.Version {
-			return nil
+	if len(stale.Entries) > 0 {
+		if done, err := e.takeEntries(ctx, addr, stale); done || err != nil {
+			return err
 		}
 	}
 	_, err = e.lookup(ctx, l, addr)
 	return err
+}
+
+// takeEntries takes the entries that came with the word that a list is stale,
+// and reports whether that was all. The list is read once nobody else asks for
+// it any more: it may have gone further than the server's word.
+func (e *engine) takeEntries(ctx context.Context, addr address.Address, stale *relay.StaleList) (done bool, err error) {
+	defer e.contactMu.lock(addr.String())()
+	p, err := e.person(ctx, addr.String())
+	if err != nil || p == nil || p.list.Version >= stale.Version {
+		return p != nil, err
+	}
+	next, err := e.takeList(ctx, addr, append(slices.Clip(p.record.Chain), stale.Entries...))
+	return err == nil && next.list.Version >= stale.Version, nil
 }
 
 // tellOwn queues something for one's other devices; only, when not zero, is the
