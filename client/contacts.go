@@ -322,6 +322,9 @@ func (e *engine) Confirm(ctx context.Context, who string) error {
 		}
 		return e.putContact(tx, p.record)
 	})
+	if err == nil {
+		wake(e.owedKick)
+	}
 	if err == nil && held {
 		err = e.openHeld(ctx, who)
 	}

@@ -128,14 +128,10 @@ func (e *engine) changeDevice(ctx context.Context, id string, change func(*devic
 		if err != nil {
 			return Device{}, &wrapped{ErrRefused, err}
 		}
-		err = l.conn.PutDeviceList(ctx, entry)
+		own, err = e.publish(ctx, l, own, entry)
 		if errors.Is(err, relay.Conflict) {
 			continue
 		}
-		if err != nil {
-			return Device{}, relayError(err)
-		}
-		own, err = e.takeList(ctx, e.self.address, append(slices.Clip(own.record.Chain), entry))
 		if err != nil {
 			return Device{}, err
 		}
@@ -149,6 +145,20 @@ func (e *engine) changeDevice(ctx context.Context, id string, change func(*devic
 		}
 	}
 	return Device{}, fmt.Errorf("%w: the account's device list keeps changing", ErrUnreachable)
+}
+
+// publish hands the next entry of the own device list to the server and takes
+// it. An answer to a question asked before would look like a server that has
+// gone back, so none is awaited meanwhile.
+func (e *engine) publish(ctx context.Context, l *link, own *person, entry []byte) (*person, error) {
+	defer e.contactMu.lock(e.self.address.String())()
+	if err := l.conn.PutDeviceList(ctx, entry); err != nil {
+		if errors.Is(err, relay.Conflict) {
+			return nil, err
+		}
+		return nil, relayError(err)
+	}
+	return e.takeList(ctx, e.self.address, append(slices.Clip(own.record.Chain), entry))
 }
 
 // callOthers tells one's other devices that the own list has changed.

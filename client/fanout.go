@@ -129,7 +129,7 @@ func (b *batch) ready(p *person, devices []devicelist.Device) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if pair.Active() == nil {
+		if !pair.Ready(b.e.now()) {
 			return false, nil
 		}
 		b.pairs[k] = pair
@@ -230,6 +230,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	e.state.Lock()
 	defer e.state.Unlock()
 	var pairs map[peerKey]session.Pair
+	met := false
 	err = e.update(ctx, func(tx *vault.Tx) error {
 		if p, err = e.readPerson(tx, o.To); err != nil || p == nil {
 			return errors.Join(err, ErrUnknownRecipient)
@@ -246,7 +247,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 		if err := noteSealed(tx, o, e.now()); err != nil {
 			return err
 		}
-		if !p.record.Known {
+		if met = !p.record.Known; met {
 			p.record.Known = true
 			if err := e.putContact(tx, p.record); err != nil {
 				return err
@@ -256,6 +257,9 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	})
 	if err == nil {
 		e.remember(pairs)
+	}
+	if err == nil && met {
+		wake(e.owedKick)
 	}
 	return err
 }
@@ -293,20 +297,26 @@ func (e *engine) catchUpList(ctx context.Context, l *link, o *outboxRecord, stal
 	if err != nil {
 		return ErrStoreDamaged
 	}
-	p, err := e.person(ctx, who)
-	if err != nil {
-		return err
-	}
-	if p != nil && len(stale.Entries) > 0 {
-		unlock := e.contactMu.lock(who)
-		next, err := e.takeList(ctx, addr, append(slices.Clip(p.record.Chain), stale.Entries...))
-		unlock()
-		if err == nil && next.list.Version >= stale.Version {
-			return nil
+	if len(stale.Entries) > 0 {
+		if done, err := e.takeEntries(ctx, addr, stale); done || err != nil {
+			return err
 		}
 	}
 	_, err = e.lookup(ctx, l, addr)
 	return err
+}
+
+// takeEntries takes the entries that came with the word that a list is stale,
+// and reports whether that was all. The list is read once nobody else asks for
+// it any more: it may have gone further than the server's word.
+func (e *engine) takeEntries(ctx context.Context, addr address.Address, stale *relay.StaleList) (done bool, err error) {
+	defer e.contactMu.lock(addr.String())()
+	p, err := e.person(ctx, addr.String())
+	if err != nil || p == nil || p.list.Version >= stale.Version {
+		return p != nil, err
+	}
+	next, err := e.takeList(ctx, addr, append(slices.Clip(p.record.Chain), stale.Entries...))
+	return err == nil && next.list.Version >= stale.Version, nil
 }
 
 // tellOwn queues something for one's other devices; only, when not zero, is the

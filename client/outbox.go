@@ -263,7 +263,7 @@ func (e *engine) startSession(ctx context.Context, l *link, p *person, k peerKey
 		return err
 	})
 	e.state.Unlock()
-	if err != nil || !startable(pair, again) {
+	if err != nil || !e.startable(pair, again) {
 		return err
 	}
 	device, ok := p.list.Device(k.device)
@@ -294,9 +294,9 @@ func (e *engine) startSession(ctx context.Context, l *link, p *person, k peerKey
 		if err != nil {
 			return err
 		}
-		if pair.Active() != nil {
+		if pair.Ready(e.now()) {
 			next = pair
-			if !startable(pair, again) {
+			if !e.startable(pair, again) {
 				return nil // the other side has begun one meanwhile, or this one has
 			}
 			if started.Strength.Reusable() {
@@ -328,9 +328,8 @@ func (e *engine) startSession(ctx context.Context, l *link, p *person, k peerKey
 // there does not have to.
 var errWeaker = fmt.Errorf("%w: there is no one-time key for a new session", ErrRefused)
 
-func startable(pair session.Pair, again bool) bool {
-	active := pair.Active()
-	return active == nil || again && active.Answered
+func (e *engine) startable(pair session.Pair, again bool) bool {
+	return !pair.Ready(e.now()) || again && pair.Active().Answered
 }
 
 // postpone puts an entry off and tells its sender why.

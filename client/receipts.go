@@ -307,7 +307,7 @@ func (w *work) mayAcknowledge(k peerKey) (send, gone bool, err error) {
 		return false, false, nil
 	}
 	pair, err := w.pair(k)
-	return err == nil && pair.Active() != nil, false, err
+	return err == nil && pair.Ready(w.e.now()), false, err
 }
 
 // acknowledge seals receipts for a device, through its active session, and

@@ -204,6 +204,8 @@ type work struct {
 	refresh bool                     // the own device list has changed
 	claims  []content.Claims         // receipts that one's other devices are to hear of
 	asks    map[address.Device]content.HistoryAsk
+	// befriended: somebody is a stranger no longer, and may be owed receipts.
+	befriended bool
 
 	repairs  map[peerKey]*repairRecord // read in this batch
 	repaired map[peerKey]bool          // of them, changed
@@ -239,7 +241,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	for _, at := range w.expiry {
 		e.lives(at)
 	}
-	if len(w.owed) > 0 {
+	if len(w.owed) > 0 || w.befriended {
 		wake(e.owedKick)
 	}
 	if len(w.wanted) > 0 || w.refresh {

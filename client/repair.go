@@ -261,6 +261,13 @@ func (e *engine) repairDevice(ctx context.Context, l *link, k peerKey) error {
 			// Nothing is asked, now or later, for what came until now.
 			r.Lost, r.Fresh, r.Tombs = 0, false, nil
 		}
+		if r.Lost != 0 && !r.Fresh {
+			pair, err := w.pair(k)
+			if err != nil {
+				return err
+			}
+			r.Fresh = !pair.Ready(e.now()) // R-SES-17
+		}
 		begin = r.Lost != 0 && r.Fresh && passedSince(e.now(), r.Asked, RepairEvery)
 		return nil
 	})
@@ -330,7 +337,7 @@ func (w *work) ask(k peerKey, r *repairRecord) error {
 		return err
 	}
 	now := w.e.now()
-	if pair.Active() == nil {
+	if !pair.Ready(now) {
 		r.After = now.Add(RepairEvery).UnixMilli()
 		return nil
 	}

@@ -53,7 +53,7 @@ func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 		return nil
 	}
 	pair, err := w.pair(k)
-	if err != nil || pair.Active() == nil {
+	if err != nil || !pair.Ready(now) {
 		return err // it ended since: the other side will ask on the next
 	}
 	r.Answered = now.UnixMilli()

@@ -311,12 +311,16 @@ func (d *device) show(m Message) (text string) {
 	case KindText:
 		text = m.Text
 	case KindUndecryptable:
-		d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
+		// After a long absence the other side may have ended a session that has
+		// just come to life here; what is lost by that is sent again.
+		if !d.w.absent || m.Cause != CauseNoSession && m.Cause != CauseTooOld {
+			d.w.fault("%s cannot open a message from %s: %s", d.name(), m.From, m.Cause)
+		}
 		return ""
 	case KindNotice:
 		d.w.note("%s is told: %s %s", d.name(), m.Notice, m.From)
 		switch m.Notice {
-		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeMessagesMissing, NoticeAccountRecovered, NoticeRelinked:
+		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeAccountRecovered, NoticeRelinked:
 			d.w.fault("%s is alarmed without a reason: %s", d.name(), m.Notice)
 		}
 		return ""
@@ -415,8 +419,5 @@ func (d *device) syncs() {
 }
 
 func (s *scenario) log(name string) *slog.Logger {
-	if !s.verbose {
-		return nil
-	}
-	return slog.New(slog.NewTextHandler(lines{s, name}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return slog.New(slog.NewTextHandler(lines{s, name}, nil))
 }

@@ -229,7 +229,9 @@ func (a *accountImage) admit(ctx context.Context, v *vault.Vault, cfg Config) er
 		}
 		now := time.Now()
 		next := list.Next(now)
-		next.Devices = append(next.Devices, devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, now))
+		d := devicelist.NewDevice(list.Account, s.address, s.device, s.sign, s.own.Identity, s.record.DeviceName, now)
+		d.Caps = capabilities()
+		next.Devices = append(next.Devices, d)
 		entry, err := devicelist.Sign(next, a.account)
 		if err != nil {
 			return err

@@ -34,9 +34,9 @@ func TestScenarios(t *testing.T) {
 // play runs one schedule.
 func play(t *testing.T, img *images, seed uint64, verbose bool) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newScenario(t, img, seed, verbose)
+		s := newScenario(t, img, seed)
 		s.run()
-		if verbose {
+		if verbose || len(s.faults) > 0 {
 			t.Log("\n" + strings.Join(s.events, "\n"))
 		}
 		if len(s.faults) > 0 {

@@ -23,17 +23,16 @@ import (
 // scenario is one schedule under way: a relay, a network, and people with
 // devices, all in this process and on a synthetic clock.
 type scenario struct {
-	t       *testing.T
-	images  *images
-	seed    uint64
-	verbose bool
-	rng     *rand.Rand // of the schedule's goroutine
-	harsh   harshness
-	people  []*member
-	store   *memstore.Store
-	ledger  *ledger
-	seals   seals
-	actors  sync.WaitGroup
+	t      *testing.T
+	images *images
+	seed   uint64
+	rng    *rand.Rand // of the schedule's goroutine
+	harsh  harshness
+	people []*member
+	store  *memstore.Store
+	ledger *ledger
+	seals  seals
+	actors sync.WaitGroup
 
 	mu     sync.Mutex
 	at     *memnet.Listener // nil while the server is down
@@ -41,6 +40,7 @@ type scenario struct {
 	cut    bool       // the network is away
 	calm   bool       // nothing goes wrong any more
 	fates  *rand.Rand // guarded by mu
+	absent bool       // everybody was away for days: sessions may have ended, and repairs are due
 	events []string
 	faults []string
 	began  time.Time
@@ -67,9 +67,6 @@ func (l lines) Write(b []byte) (int, error) {
 }
 
 func (s *scenario) note(format string, args ...any) {
-	if !s.verbose {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, fmt.Sprintf("%10.3fs ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
@@ -98,9 +95,9 @@ func (s *scenario) isCalm() bool {
 }
 
 // newScenario draws a cast and lays down its homes.
-func newScenario(t *testing.T, img *images, seed uint64, verbose bool) *scenario {
+func newScenario(t *testing.T, img *images, seed uint64) *scenario {
 	s := &scenario{
-		t: t, images: img, seed: seed, verbose: verbose, began: time.Now(),
+		t: t, images: img, seed: seed, began: time.Now(),
 		rng: rand.New(rand.NewPCG(seed, 0)), fates: rand.New(rand.NewPCG(seed, 1)), store: memstore.New(),
 	}
 	grade := []float64{0, 0.15, 0.4}
@@ -246,7 +243,14 @@ func (s *scenario) run() {
 			d.todo <- d.start
 		}
 	}
-	for range 15 + s.rng.IntN(40) {
+	steps, away := 15+s.rng.IntN(40), -1
+	if s.rng.IntN(6) == 0 {
+		away = s.rng.IntN(steps)
+	}
+	for i := range steps {
+		if i == away {
+			s.leave()
+		}
 		s.step()
 		switch n := s.rng.IntN(20); {
 		case n < 8:
@@ -267,6 +271,23 @@ func (s *scenario) run() {
 	s.actors.Wait()
 	s.halt(false)
 	s.store.Close()
+}
+
+// leave is everybody switching everything off for days.
+func (s *scenario) leave() {
+	var all sync.WaitGroup
+	for d := range s.all() {
+		all.Add(1)
+		d.todo <- func() {
+			defer all.Done()
+			d.stop()
+		}
+	}
+	all.Wait()
+	s.absent = true
+	days := 1 + s.rng.IntN(20)
+	s.note("everybody is away for %d days", days)
+	pass(time.Duration(days) * 24 * time.Hour)
 }
 
 // pass lets time go by.
@@ -457,7 +478,10 @@ func (s *scenario) settle() {
 			}
 		}
 		all.Wait()
-		if pass(10 * time.Second); round > 30 {
+		switch pass(10 * time.Second); {
+		case s.absent:
+			pass(RepairEvery / 2)
+		case round > 30:
 			pass(time.Minute) // the heartbeat of an outbox that has tried often
 		}
 		synctest.Wait()

@@ -126,14 +126,21 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 	r.order = e.nextOrder()
 	o.order = r.order
 	var sealed map[peerKey]session.Pair
+	met := false
 	err := e.update(ctx, func(tx *vault.Tx) (err error) {
+		if p != nil {
+			// The list may have moved on since p was read.
+			if p, err = e.readPerson(tx, addr.String()); err != nil {
+				return err
+			}
+		}
 		if p != nil {
 			if e.isChecked() { // else the outbox seals it (R-CLT-30)
 				if sealed, err = e.seal(tx, o, p); err != nil {
 					return err
 				}
 			}
-			if !p.record.Known {
+			if met = !p.record.Known; met {
 				p.record.Known = true
 				if err := e.putContact(tx, p.record); err != nil {
 					return err
@@ -158,6 +165,9 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 	}
 	e.lives(r.ExpiresAt)
 	e.remember(sealed)
+	if met {
+		wake(e.owedKick) // what a stranger was not told (R-CLT-14)
+	}
 	return r, nil
 }
 

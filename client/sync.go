@@ -95,7 +95,7 @@ func (w *work) acquainted(addr string) error {
 	case p.record.Known:
 		return nil
 	}
-	p.record.Known = true
+	p.record.Known, w.befriended = true, true
 	return w.e.putContact(w.tx, p.record)
 }
 
@@ -158,6 +158,7 @@ func (w *work) contactElsewhere(m *content.ContactMark) error {
 		return w.e.dropContact(w.tx, m.Address)
 	}
 	if p != nil && p.take(m) {
+		w.befriended = true
 		delete(w.people, m.Address)
 		return w.e.putContact(w.tx, p.record)
 	}
@@ -223,6 +224,7 @@ func (e *engine) met(ctx context.Context, wanted wantedRecord) error {
 	e.state.Lock()
 	defer e.state.Unlock()
 	defer e.changed()
+	defer wake(e.owedKick)
 	return e.update(ctx, func(tx *vault.Tx) error {
 		p, err := e.readPerson(tx, wanted.Address)
 		if err != nil {

@@ -13,6 +13,10 @@ const (
 	// IdleFor is how long a session may rest before it is wiped with a
 	// farewell that discloses its MAC keys.
 	IdleFor = 14 * 24 * time.Hour
+	// RestFor is how long a session may rest before nothing is sealed on it any
+	// more: a day less than IdleFor, which is what a message may be under way
+	// before the peer has it at hand.
+	RestFor = 13 * 24 * time.Hour
 	// FollowAfter is how many messages in a row the peer must have sent on
 	// other sessions before the one with the smaller id of two becomes active;
 	// for the larger id it is twice as many.

@@ -76,6 +76,14 @@ func (p Pair) Active() *Session {
 	return p.sessions[0]
 }
 
+// Ready reports whether there is a session to seal on: an active one that has
+// not rested for so long that the peer may end it before the message comes
+// (R-SES-17).
+func (p Pair) Ready(now time.Time) bool {
+	a := p.Active()
+	return a != nil && now.Sub(a.LastUsed) < RestFor
+}
+
 // Sessions returns all sessions, the active one first. The caller must not
 // change them.
 func (p Pair) Sessions() []*Session { return p.sessions }
