@@ -168,8 +168,7 @@ func (a *app) deviceApprove() *cobra.Command {
 the URI here by a paste or a camera. URI may be -, then it is read from standard input.
 
 Both devices show the same short code; go on only if they do. Without a terminal the
-comparison is yours: say --yes when it is done, or when the URI came over a way that nobody
-else can write to. --history lets the new device fetch the messages that are here.
+comparison is yours: say --yes when it is done, or when the URI came over a way that X lets the new device fetch the messages that are here.
 Needs the account key.`,
 		Example: "  pawl device approve 'PAWL://DEVICE/LINK/…'\n  pawl device approve - --history < uri.txt\n  ssh server pawl device link --json | head -n 1 | jq -r .uri",
 		Args:    words(1, 1, "one URI"),
@@ -200,12 +199,16 @@ Needs the account key.`,
 				if err != nil {
 					return err
 				}
-				return a.out.show(deviceOf(d), fmt.Sprintf("device %s is part of %s now\n", deviceText(d.ID, d.Name), clean(api.Account().Address)))
+				err = a.out.show(deviceOf(d), fmt.Sprintf("device %s is part of %s now\n", deviceText(d.ID, d.Name), clean(api.Account().Address)))
+				if err == nil && history {
+					a.handOver(ctx, api, d.ID)
+				}
+				return err
 			})
 		}),
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "the codes were compared and agree; do not ask")
-	cmd.Flags().BoolVar(&history, "history", false, "let the new device fetch the messages that are here")
+	cmd.Flags().BoolVar(&history, "history", false, "let the new device fetch the messages that are here, and stay until it has them")
 	return cmd
 }
 

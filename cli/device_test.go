@@ -200,3 +200,45 @@ func TestR_CLI_18_WordsOnATerminal(t *testing.T) {
 		t.Errorf("exit %d: %s", code, x.stderr.String())
 	}
 }
+
+// R-CLI-20: the approval stays until the last page was given, and no longer
+// than 30 s for a device that asks for nothing. It ends with 0 either way.
+func TestR_CLI_20_HandingOut(t *testing.T) {
+	const device = "00000000000000a3"
+	for _, c := range []struct {
+		given    []client.HistoryGiven
+		fails    string
+		after    time.Duration // of an interrupt; none when zero
+		min, max time.Duration
+		says     string
+	}{
+		{given: []client.HistoryGiven{{Device: device, Messages: 7, Total: 7, Done: true}}, max: time.Second, says: "was given the history: 7 messages"},
+		{given: []client.HistoryGiven{{Device: device, Messages: 5, Total: 9, Asked: noon}}, min: 30 * time.Second, max: 31 * time.Second, says: "asks for nothing, after 5 messages"},
+		{given: []client.HistoryGiven{{Device: "00000000000000a2", Messages: 5, Done: true}}, min: 30 * time.Second, max: 31 * time.Second, says: "asks for nothing, after 0 messages"},
+		{given: []client.HistoryGiven{}, fails: "Status", min: 30 * time.Second, max: 31 * time.Second, says: "asks for nothing, after 0 messages"},
+		{given: []client.HistoryGiven{{Device: device, Messages: 5, Total: 9}}, after: 3 * time.Second, min: 3 * time.Second, max: 4 * time.Second, says: "interrupted after 5 messages"},
+		{given: []client.HistoryGiven{{Device: device, Messages: 7, Done: true}}, fails: "Sync", max: time.Second, says: "the last of the history has not left yet"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			x := newTrial(t)
+			x.fake.given = c.given
+			if c.fails != "" {
+				x.fake.fail[c.fails] = client.ErrUnreachable
+			}
+			if c.after > 0 {
+				ctx, cancel := context.WithTimeout(t.Context(), c.after)
+				defer cancel()
+				x.ctx = ctx
+			}
+			began := time.Now()
+			code := x.run("device", "approve", "pawl:link:0123", "--yes", "--history", "--json")
+			took := time.Since(began)
+			if code != 0 || took < c.min || took > c.max || !strings.Contains(x.stderr.String(), c.says) {
+				t.Errorf("%q: exit %d after %v: %s", c.says, code, took, x.stderr.String())
+			}
+			if err := cli.CheckObject("device", bytes.TrimSpace(x.stdout.Bytes())); err != nil {
+				t.Errorf("%q: %v", c.says, err)
+			}
+		})
+	}
+}

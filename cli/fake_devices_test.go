@@ -73,6 +73,9 @@ func (f *fake) linked(ctx context.Context, method string, c client.Config, r cli
 func (f *fake) Approve(_ context.Context, uri string, o client.ApproveOptions) (client.Device, error) {
 	f.approved = o
 	d := client.Device{ID: "00000000000000a3", Name: "desktop", AddedAt: noon}
+	if o.History && f.given == nil {
+		f.given = []client.HistoryGiven{{Device: d.ID, Messages: 3, Total: 3, Asked: noon, Done: true}}
+	}
 	return d, f.fail["Approve"]
 }
 

@@ -40,6 +40,7 @@ type fake struct {
 	// that the other device lets this one have.
 	devices  []client.Device
 	offered  client.HistoryProgress
+	given    []client.HistoryGiven
 	link     client.LinkRequest
 	words    client.WordsRequest
 	approved client.ApproveOptions
@@ -308,7 +309,7 @@ func (f *fake) Untrust(context.Context, string) error { f.trust = client.TrustFi
 func (f *fake) Status(context.Context) (client.StatusReport, error) {
 	return client.StatusReport{
 		Account: f.Account(), Role: "attached", OwnerPID: 4711, LastError: "connection refused", LastContact: noon, ClockOffset: 2 * time.Hour,
-		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"}, History: f.offered,
+		Outbox: 1, Undelivered: 2, OneTimeLeft: 93, SignedPrekey: noon, Sessions: 3, SkippedKeys: 4, Warnings: []string{"the clock is off by 2 hours"}, History: f.offered, HistoryGiven: f.given,
 	}, f.fail["Status"]
 }
 

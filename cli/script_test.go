@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -203,7 +204,9 @@ func quit(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) > 2 {
 		signal = map[string]os.Signal{"INT": os.Interrupt, "KILL": os.Kill}[args[2]]
 	}
-	ts.Check(p.cmd.Process.Signal(signal))
+	if err := p.cmd.Process.Signal(signal); !errors.Is(err, os.ErrProcessDone) { // it may just have ended
+		ts.Check(err)
+	}
 	p.cmd.Wait()
 	if code := jsonNumber(p.cmd.ProcessState.ExitCode()); code != args[1] {
 		ts.Fatalf("%s ended with %s, want %s", args[0], code, args[1])

@@ -88,6 +88,16 @@ type HistoryProgress struct {
 	Done     bool
 }
 
+// HistoryGiven is how much of the history of this device another one, which it
+// was offered to, has been handed.
+type HistoryGiven struct {
+	Device   string
+	Messages int       // that were handed out
+	Total    int       // about how many there are; zero for not known yet
+	Asked    time.Time // when that device last asked; zero for not yet
+	Done     bool      // it was given the last page
+}
+
 // Account is this device's account.
 type Account struct {
 	Address    string
@@ -311,6 +321,7 @@ type StatusReport struct {
 	Sessions     int
 	SkippedKeys  int
 	History      HistoryProgress
+	HistoryGiven []HistoryGiven // one for each device that was offered it
 	Warnings     []string
 }
 

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"encoding/binary"
 	"errors"
 	"math"
 
@@ -10,32 +9,6 @@ import (
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
-
-// offerRecord says that the person lets another device fetch the history.
-type offerRecord struct {
-	Device uint64 `cbor:"1,keyasint"`
-}
-
-func offerKey(device address.Device) []byte {
-	return binary.BigEndian.AppendUint64([]byte("history-offer/"), uint64(device))
-}
-
-// offerHistory lets another device of this account fetch the history of this
-// one (R-CLT-43).
-func offerHistory(tx *vault.Tx, to address.Device) error {
-	return tx.Put(tableMeta, offerKey(to), nil, 0, encodeRecord(offerRecord{Device: uint64(to)}))
-}
-
-// offeredTo reports whether a device may fetch the history: it was offered, or
-// will be as soon as it is settled that the device has joined.
-func offeredTo(tx *vault.Tx, device address.Device) (bool, error) {
-	_, ok, err := tx.Get(tableMeta, offerKey(device))
-	if err != nil || ok {
-		return ok, err
-	}
-	a, _, err := getRecord[admitted](tx, tableMeta, admittedKey(device))
-	return a.History, err
-}
 
 // historyAsked notes that another device of this account asks for a page. It
 // is answered when the batch is done, once: of several questions the last
@@ -63,6 +36,9 @@ func (w *work) handOut() error {
 		page := &content.HistoryPage{From: ask.From, Refused: true}
 		if offered {
 			if page, err = w.e.pageOfHistory(w.tx, ask); err != nil {
+				return err
+			}
+			if err := handedOut(w.tx, device, page, w.e.now()); err != nil {
 				return err
 			}
 		}

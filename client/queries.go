@@ -433,6 +433,9 @@ func (e *engine) Status(ctx context.Context) (StatusReport, error) {
 	if r.History, err = e.historyProgress(ctx); err != nil {
 		return r, err
 	}
+	if r.HistoryGiven, err = e.historyGiven(ctx); err != nil {
+		return r, err
+	}
 	for _, i := range held {
 		if made := time.Unix(i.Created, 0).UTC(); i.Kind == prekeys.Signed && made.After(r.SignedPrekey) {
 			r.SignedPrekey = made
