@@ -19,15 +19,16 @@ func (a *app) demo() *cobra.Command {
 		Use:     "demo",
 		Short:   "a guided run: a server and two people on this machine",
 		GroupID: groupSetup,
-		Long: `Runs a real server and two people in temporary directories on this machine and shows
-what each side sees. Every claim is checked as it is made; the command fails if one
-does not hold. Everything is removed at the end unless --keep says where to keep it.`,
+		Long: `Runs a real server and two people, one of them with two devices, in temporary
+directories on this machine and shows what each side sees. Every claim is checked as it
+is made; the command fails if one does not hold. Everything is removed at the end unless
+--keep says where to keep it.`,
 		Example: "  pawl demo\n  pawl demo -y\n  pawl demo --json | jq '{name, ok}'\n  pawl demo --keep ./demo",
 		Args:    words(0, 0, "no words"),
 		RunE:    a.run(func(ctx context.Context, _ []string) error { return a.runDemo(ctx, yes, keep) }),
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not wait for Enter between the steps")
-	cmd.Flags().StringVar(&keep, "keep", "", "keep the server and both homes in `DIR`")
+	cmd.Flags().StringVar(&keep, "keep", "", "keep the server and the homes in `DIR`")
 	return cmd
 }
 
@@ -46,8 +47,10 @@ func demoSteps() []step {
 		{"offline", "Bob is away and catches up", "Bob's program ends. Alice goes on; the server keeps what it cannot read.", (*demoWorld).stepOffline},
 		{"server_saw", "What the server saw", "Every message as the server held it. It knows who writes to whom and when, not what.", (*demoWorld).stepServerSaw},
 		{"verify", "They compare safety numbers", "Had the server put itself in the middle, the numbers would differ.", (*demoWorld).stepVerify},
+		{"devices", "Alice links her phone, and loses it", "One account, several devices, each with keys and sessions of its own. The new one waits and shows a URI; the one that holds the account key lets it in.", (*demoWorld).stepDevices},
 		{"theft", "A thief copies Bob's home, passphrase included", "The thief also has every message recorded at the server. Can the keys in the home open them?", (*demoWorld).stepTheft},
 		{"forge", "Anyone can forge what was said", "Spent MAC keys are published in later messages. Whoever recorded the traffic can change a text and it still verifies: a record proves nothing to others.", (*demoWorld).stepForge},
+		{"old_copy", "The thief connects with the copy", "A copy of a home, stolen or put back from a backup of the disk, would use keys again that were used before. With every login device and server agree on a new random value, which the copy lacks.", (*demoWorld).stepOldCopy},
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,24 @@ func TestR_CLI_12_ClaimsAreChecked(t *testing.T) {
 				f, err := make(ctx, r)
 				f.Forged = bytes.Clone(f.Original)
 				return f, err
+			}
+		},
+		"devices": func(e *Env) {
+			parse := e.Engine.ParseLink
+			e.Engine.ParseLink = func(uri string) (client.LinkOffer, error) {
+				o, err := parse(uri)
+				o.Code = "0000 0000 0000"
+				return o, err
+			}
+		},
+		"old_copy": func(e *Env) {
+			open := e.Engine.Open
+			e.Engine.Open = func(ctx context.Context, c client.Config) (client.API, error) {
+				api, err := open(ctx, c)
+				if filepath.Base(c.Home) == "bob-stolen" {
+					api = unnoticed{api}
+				}
+				return api, err
 			}
 		},
 	} {
@@ -109,3 +128,11 @@ type openBook struct{}
 
 func (openBook) TryOpen(context.Context, []byte) (string, bool, error) { return "text", true, nil }
 func (openBook) Close() error                                          { return nil }
+
+// unnoticed is a copy of a home that nobody finds out about.
+type unnoticed struct{ client.API }
+
+func (unnoticed) Send(context.Context, string, string, client.SendOptions) (client.Message, error) {
+	return client.Message{Status: client.StatusAccepted, SealedAt: time.Now()}, nil
+}
+func (unnoticed) Sync(context.Context) error { return nil }

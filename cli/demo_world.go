@@ -23,6 +23,7 @@ type demoWorld struct {
 
 	stopServer func() error
 	alice, bob *demoPerson
+	phone      *demoPerson // Alice's second device; nil before it is linked
 	tap        tap
 	texts      []string // everything that was said
 	// before is a copy of Bob's home from when missed was under way to him,
@@ -95,6 +96,9 @@ func (w *demoWorld) path(name string) string { return filepath.Join(w.dir, name)
 
 func (w *demoWorld) close() error {
 	err := errors.Join(w.alice.close(), w.bob.close())
+	if w.phone != nil {
+		err = errors.Join(err, w.phone.close())
+	}
 	if w.stopServer != nil {
 		err = errors.Join(err, w.stopServer())
 	}
