@@ -163,7 +163,7 @@ func TestR_CLI_19_Counts(t *testing.T) {
 			m.Text = c.text
 			x.fake.messages = []client.Message{m}
 			x.run("recv")
-			if got := x.stderr.String(); !strings.Contains(got, ": "+c.words) || strings.HasPrefix(got, "pawl: warning: ") != (what == client.NoticeMessagesMissing) {
+			if got := x.stderr.String(); !strings.Contains(got, " "+c.words) || strings.HasPrefix(got, "pawl: warning: ") != (what == client.NoticeMessagesMissing) {
 				t.Errorf("%s, %q: %q", what, c.text, got)
 			}
 			x.fake.acked = map[string]bool{}

@@ -52,6 +52,11 @@ func newRelay(c ServeConfig) (_ *relay, err error) {
 			err = errors.Join(err, store.Close())
 		}
 	}()
+	if c.Restored { // R-STO-18
+		if _, err := store.Restored(context.Background()); err != nil {
+			return nil, err
+		}
+	}
 	key, err := sealKey(filepath.Join(c.Data, sealKeyName))
 	if err != nil {
 		return nil, err

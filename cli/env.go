@@ -86,7 +86,9 @@ type ServeConfig struct {
 	KeyFile      string
 	ACME         string
 	Registration string // invite, open or closed
-	Log          *slog.Logger
+	// Restored says that Data was restored from a copy since it last ran.
+	Restored bool
+	Log      *slog.Logger
 	// Tap, when not nil, is shown every row that the mailbox is asked to
 	// keep, before the server seals it under its own key: the most that a
 	// curious operator could see. The demonstration prints it.

@@ -374,6 +374,6 @@ func sentinels() map[string]error {
 		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 		"rolled_back": client.ErrRolledBack, "home_in_use": client.ErrInUse, "no_account_key": client.ErrNoAccountKey, "unknown_device": client.ErrUnknownDevice,
 		"too_many_devices": client.ErrTooManyDevices, "link_invalid": client.ErrLinkInvalid, "link_expired": client.ErrLinkExpired,
-		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords, "in_use": client.ErrInUse,
+		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords,
 	}
 }

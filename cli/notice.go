@@ -55,6 +55,9 @@ func noticeText(m client.Message) string {
 	case client.NoticeRelinked:
 		return "this home goes on as a new device" + named(device) + "; what came for the old one after the copy was made is not here"
 	case client.NoticeMessagesMissing:
+		if counted(m) == 1 {
+			return "up to 1 message of " + peer + " has not come, though later ones have; pawl asks for it again if it can"
+		}
 		if counted(m) > 0 { // a heartbeat or a receipt leaves the same gap as a text
 			return "up to " + messagesOf(m, peer) + " have not come, though later ones have; pawl asks for them again if it can"
 		}

@@ -19,11 +19,16 @@ read them. It prints one line when it is ready, with an invite link that is good
 hours and many people, and runs until SIGINT or SIGTERM.
 
 Without --cert or --acme it makes its own TLS key on the first start; the invite link
-carries that key's fingerprint, so nobody can stand in between.`,
+carries that key's fingerprint, so nobody can stand in between.
+
+When its directory was restored from a backup or snapshot, start it once with --restored:
+devices have moved on since the copy was made, and would be refused as rolled back. It
+also voids one-time keys that were handed out since.`,
 		Example: `  pawl serve
   pawl serve --data ./server --listen 127.0.0.1:0 --json
   pawl serve --listen :7295 --host chat.example.org
-  pawl serve --listen :443 --acme chat.example.org --registration invite`,
+  pawl serve --listen :443 --acme chat.example.org --registration invite
+  pawl serve --data ./server --restored`,
 		Args: words(0, 0, "no words"),
 		RunE: a.run(func(ctx context.Context, _ []string) error { return a.runServer(ctx, cfg) }),
 	}
@@ -33,6 +38,7 @@ carries that key's fingerprint, so nobody can stand in between.`,
 	cmd.Flags().StringVar(&cfg.CertFile, "cert", "", "TLS certificate chain in a PEM `FILE`")
 	cmd.Flags().StringVar(&cfg.KeyFile, "key", "", "TLS private key in a PEM `FILE`")
 	cmd.Flags().StringVar(&cfg.ACME, "acme", "", "`HOST` name to fetch a certificate for by ACME")
+	cmd.Flags().BoolVar(&cfg.Restored, "restored", false, "the directory was restored from a copy; give it once")
 	cmd.Flags().StringVar(&cfg.Registration, "registration", "invite", "`WHO` may register: invite, open or closed")
 	cmd.RegisterFlagCompletionFunc("registration", cobra.FixedCompletions([]string{"invite", "open", "closed"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

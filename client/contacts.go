@@ -103,15 +103,14 @@ func (e *engine) resolve(ctx context.Context, word string) (address.Address, err
 		}
 		return a, nil
 	}
-	all, err := e.contactRecords(ctx)
+	all, err := e.names(ctx)
 	if err != nil {
 		return address.Address{}, err
 	}
 	var found []string
-	for _, c := range all {
-		user, _, _ := strings.Cut(c.Address, "@")
-		if strings.EqualFold(c.Alias, word) || strings.EqualFold(user, word) {
-			found = append(found, c.Address)
+	for _, n := range all {
+		if strings.EqualFold(n.alias, word) || strings.EqualFold(n.user, word) {
+			found = append(found, n.address)
 		}
 	}
 	switch {
@@ -238,7 +237,7 @@ func (e *engine) SetAlias(ctx context.Context, who, alias string) error {
 	}
 	return e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
 		p.record.Alias = alias
-		return putContact(tx, p.record)
+		return e.putContact(tx, p.record)
 	})
 }
 
@@ -265,7 +264,7 @@ func (e *engine) RemoveContact(ctx context.Context, who string) error {
 		if err := e.dropSessions(tx, p); err != nil {
 			return err
 		}
-		if _, err = tx.Delete(tableContact, []byte(p.record.Address)); err != nil {
+		if err = e.dropContact(tx, p.record.Address); err != nil {
 			return err
 		}
 		return e.tellContact(tx, p, true)
@@ -321,7 +320,7 @@ func (e *engine) Confirm(ctx context.Context, who string) error {
 			p.record.Chain, p.record.Pending = p.record.Pending, nil
 			held = true
 		}
-		return putContact(tx, p.record)
+		return e.putContact(tx, p.record)
 	})
 	if err == nil {
 		wake(e.owedKick)
@@ -336,7 +335,7 @@ func (e *engine) Confirm(ctx context.Context, who string) error {
 func (e *engine) Untrust(ctx context.Context, who string) error {
 	return e.changePerson(ctx, who, func(tx *vault.Tx, p *person) error {
 		p.record.Verified = false
-		return putContact(tx, p.record)
+		return e.putContact(tx, p.record)
 	})
 }
 

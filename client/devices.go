@@ -187,7 +187,7 @@ func (e *engine) keepOwnList() error {
 		return err
 	}
 	return e.update(e.life, func(tx *vault.Tx) error {
-		err := putContact(tx, contactRecord{
+		err := e.putContact(tx, contactRecord{
 			Address: e.self.record.Address, Chain: e.self.record.Chain, Verified: true, Known: true,
 			FirstSeen: e.self.record.Created * 1000,
 		})

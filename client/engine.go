@@ -34,6 +34,8 @@ type engine struct {
 	pairs     map[peerKey]session.Pair // committed states; others are in the vault
 	seen      seen
 	people    people
+	contacts  atomic.Uint64 // grows when a contact is written, and when that is committed
+	known     atomic.Pointer[nameList]
 	lastOrder int64 // highest message or outbox order given out
 
 	// mu guards what goroutines tell each other.
@@ -164,6 +166,12 @@ func (e *engine) remember(pairs map[peerKey]session.Pair) {
 
 // update runs one durable transaction and maps its errors.
 func (e *engine) update(ctx context.Context, fn func(*vault.Tx) error) error {
+	before := e.contacts.Load()
+	defer func() {
+		if e.contacts.Load() != before {
+			e.contacts.Add(1) // what was read meanwhile may be from before the commit
+		}
+	}()
 	if e.probe != nil {
 		return storeError(e.probe.commit(ctx, e.vault, fn))
 	}

@@ -249,7 +249,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 		}
 		if met = !p.record.Known; met {
 			p.record.Known = true
-			if err := putContact(tx, p.record); err != nil {
+			if err := e.putContact(tx, p.record); err != nil {
 				return err
 			}
 		}

@@ -90,3 +90,47 @@ func TestR_CLT_39_Late(t *testing.T) {
 		t.Errorf("told of a gap: %q", got)
 	}
 }
+
+// TestR_CLT_39_SenderAway: a gap is not told of while its sender may still
+// hold the message, but is when no outbox can hold it any more.
+func TestR_CLT_39_SenderAway(t *testing.T) {
+	x := newLossy(t)
+	var hold atomic.Bool
+	hold.Store(true)
+	x.box.set(func(e server.Envelope) []server.Envelope {
+		if e.Device.User == "bob" && hold.Swap(false) {
+			return nil
+		}
+		return []server.Envelope{e}
+	})
+	send(t, x.alice, "bob", "withheld")
+	send(t, x.alice, "bob", "after")
+	x.alice.Close()
+	reached(t, "the second came", has(t, x.bob, "alice", "after"), x.bob)
+	missing := func() (n int) {
+		for range 2 {
+			if err := x.bob.Sync(ctx(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, s := range shown(t, x.bob, "alice") {
+			if s == "messages_missing:1" {
+				n++
+			}
+		}
+		return n
+	}
+	x.later(5 * time.Minute)
+	if missing() != 0 {
+		t.Error("told of it while its sender may hold it")
+	}
+	x.later(client.OutboxFor + time.Minute)
+	if n := missing(); n != 1 {
+		t.Errorf("told %d times after half a day", n)
+	}
+	x.alice = open(t, x.aliceHome)
+	reached(t, "it came", has(t, x.bob, "alice", "withheld", "messages_recovered:1"), x.alice, x.bob)
+	if n := missing(); n != 1 {
+		t.Errorf("told %d times in the end", n)
+	}
+}

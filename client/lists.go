@@ -60,7 +60,7 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 		if alarm = news.alarm; news.next == nil {
 			return nil
 		}
-		if err := putContact(tx, *news.next); err != nil {
+		if err := e.putContact(tx, *news.next); err != nil {
 			return err
 		}
 		for _, n := range news.notices {

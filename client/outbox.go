@@ -136,6 +136,9 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				again = earliest(again, now.Add(wait))
 			}
 		}
+		if len(entries) < outboxPage {
+			return again, nil // whoever adds to it wakes the next round
+		}
 	}
 }
 
@@ -162,10 +165,12 @@ func earliest(a, b time.Time) time.Time {
 	return a
 }
 
+// outboxPage is how many entries are read at a time.
+const outboxPage = 64
+
 func (e *engine) outboxAfter(ctx context.Context, after int64) (out []outboxRecord, err error) {
-	const page = 64
 	err = e.view(ctx, func(tx *vault.Tx) error {
-		return tx.Scan(tableOutbox, nil, after+1, lastOrder, page, false, func(r vault.Row) error {
+		return tx.Scan(tableOutbox, nil, after+1, lastOrder, outboxPage, false, func(r vault.Row) error {
 			o, err := decodeRecord[outboxRecord](r.Value)
 			o.order = r.Order
 			out = append(out, o)

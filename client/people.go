@@ -1,7 +1,9 @@
 package client
 
 import (
+	"context"
 	"crypto/sha256"
+	"strings"
 	"sync"
 
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -50,4 +52,44 @@ func (e *engine) readPerson(tx *vault.Tx, addr string) (*person, error) {
 		return nil, err
 	}
 	return e.people.decode(row)
+}
+
+// name is what a contact can be called by.
+type name struct{ address, user, alias string }
+
+// nameList is everybody's names as of a state of the contact table.
+type nameList struct {
+	version uint64
+	all     []name
+}
+
+// names returns what the contacts can be called by, from memory unless a
+// contact has changed since.
+func (e *engine) names(ctx context.Context) ([]name, error) {
+	version := e.contacts.Load() // before reading: a change meanwhile makes it old
+	if known := e.known.Load(); known != nil && known.version == version {
+		return known.all, nil
+	}
+	records, err := e.contactRecords(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh := &nameList{version: version}
+	for _, c := range records {
+		user, _, _ := strings.Cut(c.Address, "@")
+		fresh.all = append(fresh.all, name{c.Address, user, c.Alias})
+	}
+	e.known.Store(fresh)
+	return fresh.all, nil
+}
+
+func (e *engine) putContact(tx *vault.Tx, c contactRecord) error {
+	e.contacts.Add(1)
+	return putContact(tx, c)
+}
+
+func (e *engine) dropContact(tx *vault.Tx, addr string) error {
+	e.contacts.Add(1)
+	_, err := tx.Delete(tableContact, []byte(addr))
+	return err
 }

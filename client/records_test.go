@@ -110,7 +110,7 @@ func sample() vectors {
 	add("repair-none", "client-repair", repairRecord{Address: "bob@example.org", Device: 2})
 	add("repair", "client-repair", repairRecord{
 		Address: "bob@example.org", Device: 2, Lost: 3, Fresh: true, Since: 1700000000000, Tombs: [][]byte{id}, Asked: 1700000000001,
-		Open: true, About: [][]byte{id}, Came: 2, New: 1, Done: true, Expect: 2, Missing: 4, GapSince: 1700000000002, Owed: true,
+		Open: true, About: [][]byte{id}, Came: 2, New: 1, Done: true, Expect: 2, Missing: 4, GapNext: 1700000000002, GapAsked: 5, Owed: true,
 		OwedSince: 1700000000003, Answered: 1700000000004, After: 1700000000005,
 	})
 	add("message-lost", "client-message", messageRecord{

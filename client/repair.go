@@ -36,14 +36,15 @@ type repairRecord struct {
 	Done   bool     `cbor:"12,keyasint,omitempty"` // the peer says that it has sent all
 	Expect uint64   `cbor:"13,keyasint,omitempty"` // and how many
 	// Gaps (R-CLT-39).
-	Missing  uint64 `cbor:"14,keyasint,omitempty"` // that the person was told of
-	GapSince int64  `cbor:"15,keyasint,omitempty"` // some may be missing that are not told of yet
+	Missing uint64 `cbor:"14,keyasint,omitempty"` // skipped messages that the person was told of
+	GapNext int64  `cbor:"15,keyasint,omitempty"` // when to look whether some still are
 	// What the other device has asked for (R-CLT-37).
 	Owed      bool  `cbor:"16,keyasint,omitempty"`
 	OwedSince int64 `cbor:"17,keyasint,omitempty"`
 	Answered  int64 `cbor:"18,keyasint,omitempty"`
 	// After is until when everything rests, because it could not be done.
-	After int64 `cbor:"19,keyasint,omitempty"`
+	After    int64  `cbor:"19,keyasint,omitempty"`
+	GapAsked uint64 `cbor:"20,keyasint,omitempty"` // skipped messages that were asked for
 }
 
 // What Message.Repair says, as it is stored.
@@ -56,10 +57,10 @@ const (
 )
 
 // due is when the next thing is to be done with a device; lastOrder is never.
-func (r *repairRecord) due(patience time.Duration) int64 {
+func (r *repairRecord) due() int64 {
 	next := int64(lastOrder)
-	if r.GapSince != 0 {
-		next = r.GapSince + patience.Milliseconds()
+	if r.GapNext != 0 {
+		next = r.GapNext
 	}
 	if r.Lost != 0 {
 		next = min(next, r.Asked+RepairEvery.Milliseconds())
@@ -68,16 +69,6 @@ func (r *repairRecord) due(patience time.Duration) int64 {
 		next = min(next, r.Answered+RepairEvery.Milliseconds())
 	}
 	return max(next, r.After)
-}
-
-// gapPatience is how long a skipped message may be late before it counts as
-// missing. The copies for one's own devices wait in the outbox of the other
-// with messages to different people, and so may overtake each other.
-func (e *engine) gapPatience(k peerKey) time.Duration {
-	if k.address == e.self.record.Address {
-		return OutboxFor
-	}
-	return GapAfter
 }
 
 // passedSince reports whether so long has gone by since then.
@@ -94,7 +85,7 @@ func (e *engine) getRepair(tx *vault.Tx, k peerKey) (repairRecord, error) {
 }
 
 func (e *engine) putRepair(tx *vault.Tx, k peerKey, r *repairRecord) error {
-	return tx.Put(tableRepair, k.bytes(), nil, r.due(e.gapPatience(k)), encodeRecord(r))
+	return tx.Put(tableRepair, k.bytes(), nil, r.due(), encodeRecord(r))
 }
 
 // repairOf reads what stands open with a device, once a batch.
@@ -420,6 +411,11 @@ func (w *work) answered(k peerKey, c content.Repair) error {
 func (w *work) settleRepair(k peerKey, r *repairRecord) error {
 	if !r.Done || r.Came < r.Expect {
 		return nil
+	}
+	if r.GapAsked > 0 { // the outbox of the other device was emptied before it answered
+		if err := w.tellMissing(k, r, time.UnixMilli(r.Asked)); err != nil {
+			return err
+		}
 	}
 	found := min(r.New, r.Expect)
 	state := uint64(repairNothing)

@@ -42,11 +42,13 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	if p != nil && p.pending != nil {
 		return Message{}, ErrIdentityChanged
 	}
+	result := e.expect(c.ID[:])
+	defer e.unexpect(c.ID[:], result)
 	r, err := e.enqueue(ctx, addr, p, c, c)
 	if err != nil {
 		return Message{}, err
 	}
-	return e.await(ctx, *r, o)
+	return e.outcome(ctx, r.message(), o, result)
 }
 
 // compose checks what a person typed before anything is stored (R-CLT-03).
@@ -140,7 +142,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 			}
 			if met = !p.record.Known; met {
 				p.record.Known = true
-				if err := putContact(tx, p.record); err != nil {
+				if err := e.putContact(tx, p.record); err != nil {
 					return err
 				}
 			}
@@ -275,24 +277,40 @@ func (e *engine) noteToSelf(ctx context.Context, c content.Content, o SendOption
 // await waits for what the server says of a message, unless told not to.
 func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Message, error) {
 	m := r.message()
-	if o.NoWait || m.Status != StatusSending {
-		e.push()
-		return m, nil
-	}
-	result := make(chan outcome, 1)
-	e.mu.Lock()
-	e.waiters[string(r.ID)] = result
-	e.mu.Unlock()
-	defer func() {
-		e.mu.Lock()
-		delete(e.waiters, string(r.ID))
-		e.mu.Unlock()
-	}()
+	result := e.expect(r.ID)
+	defer e.unexpect(r.ID, result)
 	// The outcome may have come before the waiter was there.
-	if done := e.isSettled(r.ID); done || e.written(ctx, &m) {
+	if done := e.isSettled(r.ID); done || !o.NoWait && m.Status == StatusSending && e.written(ctx, &m) {
 		if done {
 			m.advance(StatusAccepted)
 		}
+		return m, nil
+	}
+	return e.outcome(ctx, m, o, result)
+}
+
+// expect makes the place where the outcome of an outbox entry is put, from
+// before it can come; unexpect takes it away.
+func (e *engine) expect(id []byte) chan outcome {
+	result := make(chan outcome, 1)
+	e.mu.Lock()
+	e.waiters[string(id)] = result
+	e.mu.Unlock()
+	return result
+}
+
+func (e *engine) unexpect(id []byte, result chan outcome) {
+	e.mu.Lock()
+	if e.waiters[string(id)] == result {
+		delete(e.waiters, string(id))
+	}
+	e.mu.Unlock()
+}
+
+// outcome waits for it, unless told not to.
+func (e *engine) outcome(ctx context.Context, m Message, o SendOptions, result <-chan outcome) (Message, error) {
+	if o.NoWait || m.Status != StatusSending {
+		e.push()
 		return m, nil
 	}
 	if _, err := e.connected(ctx); err != nil {

@@ -96,7 +96,7 @@ func (w *work) acquainted(addr string) error {
 		return nil
 	}
 	p.record.Known, w.befriended = true, true
-	return putContact(w.tx, p.record)
+	return w.e.putContact(w.tx, p.record)
 }
 
 // readElsewhere takes messages out of what is unread here: the person has seen
@@ -155,13 +155,12 @@ func (w *work) contactElsewhere(m *content.ContactMark) error {
 			return err
 		}
 		w.people[m.Address] = nil
-		_, err := w.tx.Delete(tableContact, []byte(m.Address))
-		return err
+		return w.e.dropContact(w.tx, m.Address)
 	}
 	if p != nil && p.take(m) {
 		w.befriended = true
 		delete(w.people, m.Address)
-		return putContact(w.tx, p.record)
+		return w.e.putContact(w.tx, p.record)
 	}
 	c, err := content.NewSync(content.Sync{Contact: m}, w.e.now())
 	if err != nil {
@@ -246,7 +245,7 @@ func (e *engine) met(ctx context.Context, wanted wantedRecord) error {
 				}
 			}
 		}
-		return putContact(tx, p.record)
+		return e.putContact(tx, p.record)
 	})
 }
 

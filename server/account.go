@@ -1,7 +1,9 @@
 package server
 
 import (
+	"context"
 	"slices"
+	"time"
 
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/devicelist"
@@ -82,6 +84,20 @@ func (c *conn) putDeviceList(body []byte) error {
 		return err
 	}
 	return c.s.cutOff(changed, c.dev)
+}
+
+// leaveIfRevoked ends the connection of a device that has revoked itself, once
+// it has its answer.
+func (c *conn) leaveIfRevoked() {
+	a, err := c.s.accounts.recent(c.s.store, c.dev.User)
+	if err != nil || a.isActive(c.dev.ID) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.s.store, time.Second)
+	defer cancel()
+	c.link.Drain(ctx)
+	c.end()
+	c.link.Close(relay.CloseUnauthorized)
 }
 
 // cutOff ends what revoked devices still have here: their connections at once,

@@ -111,6 +111,9 @@ func (c *conn) handle(f relay.Frame) error {
 	c.work.Go(func() {
 		body, err := c.answer(relay.Op(f.Kind), f.Body)
 		c.link.Send(response(f.ID, body, err))
+		if relay.Op(f.Kind) == relay.OpPutDeviceList && err == nil {
+			c.leaveIfRevoked()
+		}
 		c.dismiss(len(f.Body))
 	})
 	return nil
