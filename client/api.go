@@ -197,7 +197,7 @@ type Message struct {
 	ReceivedAt   time.Time // zero for own messages
 	ExpiresAt    time.Time // zero when it has no lifetime
 	Status       Status
-	PerDevice    map[string]Status // own messages: recipient device id → status
+	PerDevice    map[string]Status // own messages: recipient device id → status; failed also for one whose mailbox was full
 	SealedAt     time.Time         // own messages: when first sealed; zero for not yet
 	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
 	// Sealed tells where each copy stands: of an own message one for each device

@@ -67,15 +67,18 @@ type engine struct {
 
 // outcome is what became of an outbox entry, for the caller that waits.
 type outcome struct {
-	status  Status
-	devices []uint64 // that the server took copies for
-	err     error
+	accepted *settledMessage
+	failed   bool
+	err      error
 }
 
+// settledMessage is what the server has said of an entry that it has taken.
 type settledMessage struct {
 	id      []byte
 	control bool
-	devices []uint64
+	devices []uint64 // of the recipient
+	full    []uint64 // those of them that were left out, their mailboxes being full
+	ownFull []uint64 // own devices that were left out
 }
 
 func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {

@@ -82,6 +82,11 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	if !m.AcceptedAt.IsZero() {
 		add(m.AcceptedAt, "accepted: the server has stored it")
 	}
+	for device, s := range m.PerDevice {
+		if s == StatusFailed && !m.AcceptedAt.IsZero() { // R-CLT-51
+			add(m.AcceptedAt, "device "+device+" was left out, for its mailbox was full: it gets the message when it is back and asks for what it lacks")
+		}
+	}
 	if !m.SentAgainAt.IsZero() {
 		add(m.SentAgainAt, "sent again: a device of the recipient said that it could not open something")
 	}

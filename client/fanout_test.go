@@ -16,12 +16,17 @@ import (
 // needs nobody's approval.
 func (w *world) another(c client.API, name string) client.API {
 	w.t.Helper()
+	return w.anotherIn(config(w.t, name), c, name)
+}
+
+func (w *world) anotherIn(home client.Config, c client.API, name string) client.API {
+	w.t.Helper()
 	var file bytes.Buffer
 	secret := client.BackupOptions{Passphrase: []byte("a long enough passphrase"), Recovery: true}
 	if _, err := c.Backup(ctx(w.t), &file, secret); err != nil {
 		w.t.Fatal(err)
 	}
-	d, _, err := client.Restore(ctx(w.t), config(w.t, name), bytes.NewReader(file.Bytes()), client.RestoreRequest{
+	d, _, err := client.Restore(ctx(w.t), home, bytes.NewReader(file.Bytes()), client.RestoreRequest{
 		BackupOptions: secret, DeviceName: name,
 	})
 	if err != nil {

@@ -90,10 +90,11 @@ func (e *engine) historyEntry(m *messageRecord, now int64) []byte {
 		return nil
 	}
 	if m.Outgoing && m.Status == string(StatusSending) {
-		if !e.isSettled(m.ID) {
+		s := e.settledAs(m.ID)
+		if s == nil {
 			return nil
 		}
-		m.raiseAll(StatusAccepted) // the server has it, which is not written down yet
+		m.accepted(s) // the server has it, which is not written down yet
 	}
 	if m.expires(now) {
 		m.erase()

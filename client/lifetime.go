@@ -120,7 +120,7 @@ func (e *engine) eraseUntil(ctx context.Context, now int64) (next int64, err err
 		return 0, err
 	}
 	for _, id := range unsent {
-		e.tell(id, outcome{status: StatusFailed, err: failure(CauseLifetime)})
+		e.tell(id, outcome{failed: true, err: failure(CauseLifetime)})
 	}
 	e.changed()
 	return next, storeError(e.vault.Checkpoint(ctx))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -91,7 +92,7 @@ func (e *engine) emptied(ctx context.Context) error {
 // flush tries every entry that is due once and says when to come back.
 func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error) {
 	pushed := e.takePush()
-	held := map[string]bool{} // recipients with an earlier entry that must wait
+	held := map[string]bool{} // lanes with an earlier entry that must wait
 	var last int64 = firstOrder
 	for {
 		entries, err := e.outboxAfter(ctx, last)
@@ -101,12 +102,12 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 		for i := range entries {
 			o := &entries[i]
 			last = o.order
-			if e.isSettled(o.ID) || held[o.To] {
+			if e.isSettled(o.ID) || held[o.To] || held[o.lane()] {
 				continue
 			}
 			now := e.now()
 			if due := o.due(pushed); due.After(now) {
-				held[o.To] = true
+				held[o.lane()] = true
 				again = earliest(again, due)
 				continue
 			}
@@ -132,7 +133,7 @@ func (e *engine) flush(ctx context.Context, l *link) (again time.Time, err error
 				return again, err
 			}
 			if wait > 0 {
-				held[o.To] = true
+				held[o.lane()] = true
 				again = earliest(again, now.Add(wait))
 			}
 		}
@@ -208,7 +209,7 @@ func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait ti
 		res, err := l.conn.Send(ctx, o.request())
 		switch {
 		case err == nil && res.Stale == nil:
-			e.settle(o)
+			e.settle(o, &res)
 			return 0, nil
 		case err == nil && (o.Control || o.Only != 0):
 			return 0, e.drop(ctx, o) // the device it was for is gone
@@ -340,29 +341,46 @@ func (e *engine) postpone(ctx context.Context, o *outboxRecord, cause error) (ti
 	return wait, err
 }
 
-// settle notes that the server has an entry. The caller that waits is told at
-// once; the outbox row goes with the next write, and if that is lost the
-// server sees the same ids again.
-func (e *engine) settle(o *outboxRecord) {
-	s := settledMessage{id: o.ID, control: o.Control || o.Quiet}
+// settle notes that the server has an entry, and which devices it has left out
+// (R-CLT-51). The caller that waits is told at once; the outbox row goes with the
+// next write, and if that is lost the server sees the same ids again.
+func (e *engine) settle(o *outboxRecord, res *relay.SendResult) {
+	s := settledMessage{id: o.ID, control: o.Control || o.Quiet, full: numbers(res.Full), ownFull: numbers(res.OwnFull)}
+	if o.To == e.self.record.Address {
+		s.ownFull = s.full
+	}
 	for _, c := range o.Sealed {
 		s.devices = append(s.devices, c.Device)
+	}
+	if len(s.full)+len(s.ownFull) > 0 {
+		e.log.Info("devices whose mailboxes are full were left out", "theirs", len(s.full), "own", len(s.ownFull))
 	}
 	e.mu.Lock()
 	e.settled = append(e.settled, s)
 	e.mu.Unlock()
-	e.tell(o.ID, outcome{status: StatusAccepted, devices: s.devices})
+	e.tell(o.ID, outcome{accepted: &s})
 }
 
-func (e *engine) isSettled(id []byte) bool {
+func numbers(devices []address.Device) (out []uint64) {
+	for _, d := range devices {
+		out = append(out, uint64(d))
+	}
+	return out
+}
+
+func (e *engine) isSettled(id []byte) bool { return e.settledAs(id) != nil }
+
+// settledAs is what the server has said of an entry, if that is not written
+// down yet.
+func (e *engine) settledAs(id []byte) *settledMessage {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range e.settled {
 		if string(s.id) == string(id) {
-			return true
+			return &s
 		}
 	}
-	return false
+	return nil
 }
 
 // writeSettled writes down what the server has accepted.
@@ -383,7 +401,7 @@ func (e *engine) writeSettled(ctx context.Context) error {
 			if s.control {
 				continue
 			}
-			if err := setStatus(tx, s.id, StatusAccepted, "", s.devices, e.now()); err != nil {
+			if err := setAccepted(tx, &s, e.now()); err != nil {
 				return err
 			}
 		}
@@ -410,12 +428,12 @@ func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why er
 		if _, err := tx.Delete(tableOutbox, o.ID); err != nil {
 			return err
 		}
-		return setStatus(tx, o.ID, StatusFailed, cause, nil, e.now())
+		return setFailed(tx, o.ID, cause)
 	})
 	if err != nil {
 		return err
 	}
-	e.tell(o.ID, outcome{status: StatusFailed, err: why})
+	e.tell(o.ID, outcome{failed: true, err: why})
 	e.changed()
 	return nil
 }

@@ -116,6 +116,7 @@ type messageRecord struct {
 	Past      bool             `cbor:"28,keyasint,omitempty"` // from the history of another device: never new here
 	Repair    uint64           `cbor:"30,keyasint,omitempty"` // tombstones: what became of asking for it, a place in repairStates
 	Again     int64            `cbor:"31,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
+	OwnFull   []uint64         `cbor:"32,keyasint,omitempty"` // own messages: other own devices that were left out, their mailboxes being full
 
 	order int64 // the row's order, not part of its value
 }

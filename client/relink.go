@@ -354,7 +354,7 @@ func unseal(tx *vault.Tx, now time.Time) error {
 			_, err = tx.Delete(tableOutbox, o.ID)
 		case len(o.Content) == 0:
 			if _, err = tx.Delete(tableOutbox, o.ID); err == nil {
-				err = setStatus(tx, o.ID, StatusFailed, CauseRefused, nil, now)
+				err = setFailed(tx, o.ID, CauseRefused)
 			}
 		default:
 			o.Sealed, o.Own, o.List, o.After, o.Demand = nil, nil, 0, 0, 0

@@ -86,13 +86,13 @@ func (w *work) answer(k peerKey, p *person, r *repairRecord) error {
 // unheard finds what may be lost to a device, oldest first: the newest
 // MaxResend texts of the time in which a message can have been under way.
 // Devices of one account tell each other nothing of what they have, so to them
-// it is everything since shortly before the trouble began, and nothing from
-// before they joined: earlier history is handed out only if the person says so.
+// it is everything since shortly before the trouble began, and what a device was
+// left out of while its mailbox was full (R-CLT-51), and nothing from before
+// they joined: earlier history is handed out only if the person says so.
 func (w *work) unheard(k peerKey, own bool, since int64, now time.Time) (found []messageRecord, err error) {
 	oldest, conversation := now.Add(-SeenFor).UnixMilli(), k.address
 	if own {
 		conversation = ""
-		oldest = max(oldest, since)
 	}
 	err = scanMessages(w.tx, conversation, firstOrder, lastOrder, 0, true, func(m *messageRecord) error {
 		if !m.Outgoing && m.ReceivedAt != 0 && m.ReceivedAt < oldest {
@@ -103,6 +103,9 @@ func (w *work) unheard(k peerKey, own bool, since int64, now time.Time) (found [
 		}
 		if m.SentAt < oldest {
 			return errEnough
+		}
+		if own && m.SentAt < since && !slices.Contains(m.OwnFull, uint64(k.device)) {
+			return nil
 		}
 		if m.Kind != string(KindText) || m.expires(now.UnixMilli()) || !m.lacking(k, own) {
 			return nil
@@ -120,7 +123,8 @@ func (w *work) unheard(k peerKey, own bool, since int64, now time.Time) (found [
 }
 
 // lacking reports whether a device may lack an own message: it was sealed for
-// it, has not failed, and the device has not said that it has it.
+// it, has not failed as a whole, and the device has not said that it has it. One
+// that was left out, its mailbox being full, lacks it for certain.
 func (r *messageRecord) lacking(k peerKey, own bool) bool {
 	if r.Expired || Status(r.Status) == StatusFailed {
 		return false

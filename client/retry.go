@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/relay"
 )
 
@@ -32,6 +33,20 @@ func (o *outboxRecord) putOff(now time.Time, cause error) time.Duration {
 	}
 	o.After = now.Add(wait).UnixMilli()
 	return wait
+}
+
+// lane is what waits behind an entry that must wait: everything to its
+// recipient, or, if it is for one device only, what is for that device only. A
+// device with a full mailbox does not hold the others back (R-CLT-51).
+func (o *outboxRecord) lane() string {
+	device := o.Only
+	if o.Control && len(o.Sealed) == 1 {
+		device = o.Sealed[0].Device
+	}
+	if device == 0 {
+		return o.To
+	}
+	return o.To + "/" + address.Device(device).String()
 }
 
 // due is when an entry may be tried again; pushed is whether there is a reason

@@ -280,10 +280,11 @@ func (e *engine) await(ctx context.Context, r messageRecord, o SendOptions) (Mes
 	result := e.expect(r.ID)
 	defer e.unexpect(r.ID, result)
 	// The outcome may have come before the waiter was there.
-	if done := e.isSettled(r.ID); done || !o.NoWait && m.Status == StatusSending && e.written(ctx, &m) {
-		if done {
-			m.advance(StatusAccepted)
-		}
+	if done := e.settledAs(r.ID); done != nil {
+		m.accepted(done)
+		return m, nil
+	}
+	if !o.NoWait && m.Status == StatusSending && e.written(ctx, &m) {
 		return m, nil
 	}
 	return e.outcome(ctx, m, o, result)
@@ -319,14 +320,11 @@ func (e *engine) outcome(ctx context.Context, m Message, o SendOptions, result <
 	e.push()
 	select {
 	case got := <-result:
-		if got.devices != nil { // other devices, perhaps, than when it was written
-			m.PerDevice = make(map[string]Status, len(got.devices))
-			for _, d := range got.devices {
-				m.PerDevice[address.Device(d).String()] = StatusSending
-			}
+		if got.accepted != nil {
+			m.accepted(got.accepted)
 		}
-		if got.status != "" {
-			m.advance(got.status)
+		if got.failed {
+			m.failed()
 		}
 		return m, got.err
 	case <-ctx.Done():

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
@@ -126,25 +127,62 @@ func (r *messageRecord) timed(device uint64, claim Status, now time.Time) {
 	}
 }
 
-// setStatus writes how far an own message has come: devices, when given, are
-// those the server took copies for. The row keeps its order.
-func setStatus(tx *vault.Tx, id []byte, status Status, cause string, devices []uint64, now time.Time) error {
+// setFailed writes down why an own message has failed. The row keeps its order.
+func setFailed(tx *vault.Tx, id []byte, cause string) error {
 	r, order, ok, err := getMessage(tx, id)
 	if err != nil || !ok {
 		return err
 	}
-	r.order = order
-	if devices != nil {
-		r.addressed(devices)
+	r.order, r.Cause = order, cause
+	r.raiseAll(StatusFailed)
+	return putMessage(tx, &r)
+}
+
+// setAccepted writes down that the server has an own message.
+func setAccepted(tx *vault.Tx, s *settledMessage, now time.Time) error {
+	r, order, ok, err := getMessage(tx, s.id)
+	if err != nil || !ok {
+		return err
 	}
-	if status == StatusAccepted && r.AcceptedAt == 0 {
+	r.order = order
+	if s.devices != nil {
+		r.addressed(s.devices)
+	}
+	if r.AcceptedAt == 0 {
 		r.AcceptedAt = now.UnixMilli()
 	}
-	if status == StatusFailed {
-		r.Cause = cause
-	}
-	r.raiseAll(status)
+	r.accepted(s)
 	return putMessage(tx, &r)
+}
+
+// accepted raises the devices of an own message that the server has taken copies
+// for; it failed for those that were left out (R-CLT-51).
+func (r *messageRecord) accepted(s *settledMessage) {
+	for i := range r.Devices {
+		d := &r.Devices[i]
+		d.Status = string(raise(Status(d.Status), s.status(d.Device)))
+	}
+	r.OwnFull = s.ownFull
+	r.sum(StatusAccepted)
+}
+
+// status is how far the message has come for a device of the recipient.
+func (s *settledMessage) status(device uint64) Status {
+	if slices.Contains(s.full, device) {
+		return StatusFailed
+	}
+	return StatusAccepted
+}
+
+// accepted is what a caller is told that waits for it.
+func (m *Message) accepted(s *settledMessage) {
+	if s.devices != nil { // other devices, perhaps, than when it was written
+		m.PerDevice = make(map[string]Status, len(s.devices))
+		for _, d := range s.devices {
+			m.PerDevice[address.Device(d).String()] = s.status(d)
+		}
+	}
+	m.Status = raise(m.Status, StatusAccepted)
 }
 
 // noteSealed writes into a message for which devices it is now sealed, in the
@@ -177,11 +215,11 @@ func (r *messageRecord) sealedFor(o *outboxRecord, now time.Time) {
 	r.addressed(devices)
 }
 
-// advance raises the status of a message and of all its devices.
-func (m *Message) advance(s Status) {
-	m.Status = raise(m.Status, s)
+// failed tells a caller that waits that a message failed for all its devices.
+func (m *Message) failed() {
+	m.Status = raise(m.Status, StatusFailed)
 	for d := range m.PerDevice {
-		m.PerDevice[d] = raise(m.PerDevice[d], s)
+		m.PerDevice[d] = raise(m.PerDevice[d], StatusFailed)
 	}
 }
 

@@ -171,7 +171,7 @@ func (c *conn) answer(op relay.Op, body []byte) ([]byte, *relay.Error) {
 	var result []byte
 	switch op {
 	case relay.OpSend:
-		err = c.send(own, body)
+		result, err = c.send(own, body)
 	case relay.OpAck:
 		err = c.ack(body)
 	case relay.OpAccount:

@@ -14,35 +14,36 @@ import (
 const labelMessageID = "pawl/1 relay message id"
 
 // send stores envelopes for one recipient's devices and for the sender's own
-// other ones, all or none, and returns when they are durable (R-REL-14,
-// R-REL-15, R-REL-30). own is the sender's account.
-func (c *conn) send(own *account, body []byte) error {
+// other ones, all or none but for those without room, and returns when they
+// are durable (R-REL-14, R-REL-15, R-REL-30, R-REL-35). own is the sender's
+// account, the result the body of the answer.
+func (c *conn) send(own *account, body []byte) ([]byte, error) {
 	req, err := relay.DecodeSend(body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Sizes and rates are held before anything is looked up (R-REL-17).
 	if req.TooLarge() {
-		return relay.Refuse(relay.TooLarge)
+		return nil, relay.Refuse(relay.TooLarge)
 	}
 	now := c.s.now()
 	if err := c.s.limits.sendRequester.take(c.dev.User, 1, now); err != nil {
-		return err
+		return nil, err
 	}
 	if err := c.s.limits.sendPair.take([2]string{c.dev.User, req.To}, 1, now); err != nil {
-		return err
+		return nil, err
 	}
 	if req.Own != nil && req.To == c.dev.User {
-		return relay.ErrMalformed // the own devices are the recipient's
+		return nil, relay.ErrMalformed // the own devices are the recipient's
 	}
 	to, err := c.s.accounts.recent(c.s.store, req.To)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if c.stale(own, to, &req) != nil {
 		// What was at hand may be older than the store, and nobody is told of that.
 		if err := c.reread(&req); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	n := len(req.Messages)
@@ -51,20 +52,27 @@ func (c *conn) send(own *account, body []byte) error {
 	}
 	envelopes := make([]Envelope, 0, n)
 	if envelopes, err = c.address(envelopes, req.To, req.Messages, req.TTL, now); err != nil {
-		return err
+		return nil, err
 	}
 	if req.Own != nil {
 		if envelopes, err = c.address(envelopes, c.dev.User, req.Own.Messages, req.TTL, now); err != nil {
-			return err
+			return nil, err
 		}
 	}
+	var left relay.SendAnswer
 	_, err = c.s.conf.Mailbox.Append(c.s.store, envelopes)
+	if errors.Is(err, ErrFull) {
+		left, err = c.appendRest(req.To, envelopes)
+	}
 	if errors.Is(err, ErrRemoved) { // since it was looked up
 		if err := c.reread(&req); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return left.Body(), nil
 }
 
 // address appends the envelopes of messages for a user's devices.

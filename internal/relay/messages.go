@@ -2,6 +2,7 @@ package relay
 
 import (
 	"errors"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -168,7 +169,8 @@ type Outgoing struct {
 }
 
 // SendRequest hands the server envelopes for one recipient's devices and for
-// the sender's own other ones, all or none of which are stored (R-REL-14).
+// the sender's own other ones, all or none of which are stored (R-REL-14),
+// but for devices without room (R-REL-35).
 //
 // With a ListVersion the devices must be exactly the active ones of that
 // version, less the sender's own when the recipient is itself. Without one
@@ -236,10 +238,50 @@ func tooLarge(messages []Outgoing) bool {
 	return false
 }
 
+// SendAnswer is the body of the answer to a send that was stored for some of
+// its devices only: Full are the recipient's and Own the sender's devices whose
+// mailboxes have no room and that were left out, in ascending order. The body
+// is empty when nobody was left out (R-REL-35).
+type SendAnswer struct {
+	Full []address.Device `cbor:"1,keyasint,omitempty"`
+	Own  []address.Device `cbor:"2,keyasint,omitempty"`
+}
+
+func (s *SendAnswer) check() error {
+	// Of the recipient's devices one at least has got it.
+	if len(s.Full) >= MaxDevices || len(s.Own) > MaxDevices || len(s.Full)+len(s.Own) == 0 {
+		return ErrMalformed
+	}
+	for _, devices := range [][]address.Device{s.Full, s.Own} {
+		last := address.Device(0)
+		for _, d := range devices {
+			if d <= last {
+				return ErrMalformed
+			}
+			last = d
+		}
+	}
+	return nil
+}
+
+// Body encodes the answer.
+func (s *SendAnswer) Body() []byte {
+	if len(s.Full)+len(s.Own) == 0 {
+		return nil
+	}
+	slices.Sort(s.Full)
+	slices.Sort(s.Own)
+	return codec.Marshal(s)
+}
+
 // SendResult says what became of a SendRequest that the server understood:
-// stored for every device named, or, when Stale is set, for none.
+// stored for the devices in Accepted, or, when Stale is set, for none. Full and
+// OwnFull are the recipient's and the sender's own devices that were left out,
+// because their mailboxes are full.
 type SendResult struct {
 	Accepted []address.Device
+	Full     []address.Device
+	OwnFull  []address.Device
 	Stale    *StaleList
 }
 

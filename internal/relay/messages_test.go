@@ -18,7 +18,7 @@ func kinds() []Message {
 		&RegisterRequest{}, &RegisterResult{}, &RegisterResponse{}, &Hello{}, &LoginRequest{}, &LoginResult{},
 		&AccountRequest{}, &AccountResult{}, &PutDeviceListRequest{}, &PutPrekeysRequest{}, &PrekeyStatus{},
 		&TakeBundleRequest{}, &TakeBundleResult{}, &SendRequest{}, &AckRequest{}, &Deliver{}, &MailboxEndResult{},
-		&RecoverRequest{}, &RecoverResponse{}, &RecoverConflict{},
+		&RecoverRequest{}, &RecoverResponse{}, &RecoverConflict{}, &SendAnswer{},
 	}
 }
 
@@ -45,6 +45,7 @@ func examples() []Message {
 		&RecoverRequest{Entry: []byte{1}, Upload: []byte{2}},
 		&RecoverResponse{Code: 4, Body: []byte{1}},
 		&RecoverConflict{Version: 2, Entries: [][]byte{{1}}},
+		&SendAnswer{Full: []address.Device{7, 9}, Own: []address.Device{5}},
 	}
 }
 
@@ -109,6 +110,12 @@ func TestR_REL_07_MessagesRefused(t *testing.T) {
 		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{one, one}}},
 		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{{Device: 7, Body: []byte{}}}}},
 		&SendRequest{To: "bob", Messages: []Outgoing{one}, Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{{Body: []byte{1}}}}},
+		&SendAnswer{}, // R-REL-35
+		&SendAnswer{Full: []address.Device{0}},
+		&SendAnswer{Full: []address.Device{9, 7}},
+		&SendAnswer{Own: []address.Device{7, 7}},
+		&SendAnswer{Full: []address.Device{1, 2, 3, 4, 5, 6, 7, 8}},
+		&SendAnswer{Own: []address.Device{1, 2, 3, 4, 5, 6, 7, 8, 9}},
 		&AckRequest{},
 		&AckRequest{Seqs: make([]uint64, MaxAcks+1)},
 		&Deliver{},

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/vectorfile"
 )
@@ -20,7 +21,7 @@ func TestVectors(t *testing.T) {
 		"relay-register", "relay-time", "relay-register-answer", "relay-hello", "relay-login", "relay-time",
 		"relay-account", "relay-account-page", "relay-entry", "relay-upload", "relay-prekey-status",
 		"relay-take", "relay-bundle", "relay-send", "relay-ack", "relay-deliver", "relay-mailbox-end",
-		"relay-recover", "relay-recover-answer", "relay-recover-conflict",
+		"relay-recover", "relay-recover-answer", "relay-recover-conflict", "relay-send-answer",
 	}
 	var vectors []vectorfile.Vector
 	done := map[string]bool{}
@@ -69,6 +70,9 @@ func TestVectors(t *testing.T) {
 		}),
 		vectorfile.Positive("a send with own copies", vectorfile.Fields{"object": object("relay-send", copies.Encode())}),
 		vectorfile.Positive("a send of a device that is alone", vectorfile.Fields{"object": object("relay-send", alone.Encode())}),
+		vectorfile.Positive("a send that left an own device out", vectorfile.Fields{
+			"object": object("relay-send-answer", (&SendAnswer{Own: []address.Device{5}}).Body()),
+		}),
 		vectorfile.Positive("a packet of a ping and a pong", vectorfile.Fields{
 			"packet": hx(AppendFrame(AppendFrame(nil, Frame{Kind: uint64(OpPing)}), Frame{Kind: uint64(OpPong)})),
 		}),
@@ -130,6 +134,27 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		o := map[string]any{"cddl": "relay-send", "encoded": hx(c.body)}
+		if c.cddl {
+			o["cddl_refuses"] = true
+		}
+		refused(c.name, "relay.ErrMalformed", vectorfile.Fields{"object": o})
+	}
+	for _, c := range []struct {
+		name string
+		body []byte
+		cddl bool
+	}{
+		{"a send answer that names nobody", codec.Marshal(&SendAnswer{}), false},
+		{"a send answer with an empty array", []byte{0xa1, 0x01, 0x80}, true},
+		{"a send answer out of order", codec.Marshal(&SendAnswer{Full: []address.Device{9, 7}}), false},
+		{"a send answer with a device twice", codec.Marshal(&SendAnswer{Own: []address.Device{5, 5}}), false},
+		{"a send answer with no device", codec.Marshal(&SendAnswer{Full: []address.Device{0}}), true},
+		{"a send answer in which nobody has got it", codec.Marshal(&SendAnswer{Full: []address.Device{1, 2, 3, 4, 5, 6, 7, 8}}), true},
+	} {
+		if err := Decode(c.body, &SendAnswer{}); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		o := map[string]any{"cddl": "relay-send-answer", "encoded": hx(c.body)}
 		if c.cddl {
 			o["cddl_refuses"] = true
 		}

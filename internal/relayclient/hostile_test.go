@@ -22,6 +22,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/relayclient"
@@ -400,6 +401,56 @@ func TestR_REL_27_LyingStale(t *testing.T) {
 		}
 		if conn.Err() != nil {
 			t.Errorf("%s: the connection ended: %v", name, conn.Err())
+		}
+		conn.Close()
+	}
+}
+
+// R-REL-35, R-REL-27: a server that names devices which were not asked for, or
+// the recipient's all, has not answered.
+func TestR_REL_35_LyingAnswer(t *testing.T) {
+	messages := func(devices ...address.Device) (out []relay.Outgoing) {
+		for _, d := range devices {
+			out = append(out, relay.Outgoing{Device: d, Body: []byte{1}})
+		}
+		return out
+	}
+	both := relay.SendRequest{To: "bob", ListVersion: 1, Messages: messages(1, 2)}
+	own := both
+	own.Own = &relay.OwnCopies{ListVersion: 1, Messages: messages(3, 4)}
+	answer := func(full, own []address.Device) []byte { return (&relay.SendAnswer{Full: full, Own: own}).Body() }
+	devices := func(d ...address.Device) []address.Device { return d }
+	for name, c := range map[string]struct {
+		request relay.SendRequest
+		body    []byte
+		want    *relay.SendResult // nil for ErrProtocol
+	}{
+		"nothing":              {own, nil, &relay.SendResult{Accepted: devices(1, 2)}},
+		"one":                  {both, answer(devices(1), nil), &relay.SendResult{Accepted: devices(2), Full: devices(1)}},
+		"one of each":          {own, answer(devices(2), devices(3)), &relay.SendResult{Accepted: devices(1), Full: devices(2), OwnFull: devices(3)}},
+		"all own":              {own, answer(nil, devices(3, 4)), &relay.SendResult{Accepted: devices(1, 2), OwnFull: devices(3, 4)}},
+		"all":                  {own, answer(devices(1, 2), nil), nil},
+		"somebody else's":      {own, answer(devices(5), nil), nil},
+		"an own one as theirs": {own, answer(devices(3), nil), nil},
+		"theirs as an own one": {own, answer(nil, devices(1)), nil},
+		"own ones, none sent":  {both, answer(nil, devices(3)), nil},
+		"garbage":              {own, []byte("garbage"), nil},
+		"a megabyte":           {own, make([]byte, 1<<20), nil},
+	} {
+		l := newLiar(t, welcome(func(ctx context.Context, ws *websocket.Conn) {
+			put(ctx, ws, relay.Frame{ID: take(ctx, ws).ID, Kind: uint64(relay.OK), Body: c.body})
+		}).serve)
+		conn, err := relayclient.Dial(t.Context(), l.target, l.login)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := conn.Send(t.Context(), c.request)
+		if c.want == nil {
+			if !errors.Is(err, relayclient.ErrProtocol) {
+				t.Errorf("%s: %v", name, err)
+			}
+		} else if err != nil || !reflect.DeepEqual(&result, c.want) {
+			t.Errorf("%s: %+v, %v", name, result, err)
 		}
 		conn.Close()
 	}

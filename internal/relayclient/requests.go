@@ -3,6 +3,7 @@ package relayclient
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
@@ -61,25 +62,47 @@ func (c *Conn) TakeBundle(ctx context.Context, user string, device address.Devic
 	return r.Bundle, err
 }
 
-// Send hands envelopes over and returns when the server has stored them all.
+// Send hands envelopes over and returns when the server has stored them.
 // After any error but a *relay.Error the outcome is unknown; sending again with
 // the same ids stores nothing twice. Result.Stale set means that nothing was
 // stored because the request does not fit the recipient's device list or one's
-// own; what it says is the server's word.
+// own; what it says is the server's word. Devices whose mailboxes are full may
+// have been left out; at least one of the recipient's was not.
 func (c *Conn) Send(ctx context.Context, r relay.SendRequest) (relay.SendResult, error) {
-	err := c.call(ctx, relay.OpSend, r.Encode(), nil)
+	var got relay.SendAnswer
+	err := c.call(ctx, relay.OpSend, r.Encode(), &got)
 	var refused *relay.Error
 	switch {
 	case err == nil:
-		var result relay.SendResult
-		for i := range r.Messages {
-			result.Accepted = append(result.Accepted, r.Messages[i].Device)
-		}
-		return result, nil
+		return sent(&r, &got)
 	case errors.As(err, &refused) && refused.Code == relay.Stale:
 		return stale(&r, refused)
 	}
 	return relay.SendResult{}, err
+}
+
+// sent takes what a server says of a send that it has stored, if it can be true
+// of the request (R-REL-27, R-REL-35).
+func sent(r *relay.SendRequest, got *relay.SendAnswer) (relay.SendResult, error) {
+	result := relay.SendResult{Full: got.Full, OwnFull: got.Own}
+	for i := range r.Messages {
+		if d := r.Messages[i].Device; !slices.Contains(got.Full, d) {
+			result.Accepted = append(result.Accepted, d)
+		}
+	}
+	own := 0
+	if r.Own != nil {
+		for i := range r.Own.Messages {
+			if slices.Contains(got.Own, r.Own.Messages[i].Device) {
+				own++
+			}
+		}
+	}
+	// Each one named was asked for, and the recipient has got something.
+	if len(result.Accepted) != len(r.Messages)-len(got.Full) || len(result.Accepted) == 0 || own != len(got.Own) {
+		return relay.SendResult{}, ErrProtocol
+	}
+	return result, nil
 }
 
 // stale takes what a server says of a stale list, if it can be true of the
