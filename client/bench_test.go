@@ -28,6 +28,7 @@ type heap struct {
 	mu   sync.Mutex
 	rows map[server.Device][]server.Message
 	seq  server.Seq
+	wake *server.Hub // nil tells nobody
 }
 
 func (h *heap) Append(_ context.Context, in []server.Envelope) ([]server.Result, error) {
@@ -38,6 +39,9 @@ func (h *heap) Append(_ context.Context, in []server.Envelope) ([]server.Result,
 		h.seq++
 		h.rows[e.Device] = append(h.rows[e.Device], server.Message{Seq: h.seq, ID: e.ID, At: e.At, Body: e.Body})
 		res[i].Seq = h.seq
+		if h.wake != nil {
+			h.wake.Notify([]server.Hint{{Device: e.Device, Seq: h.seq}})
+		}
 	}
 	return res, nil
 }

@@ -229,7 +229,7 @@ func BenchmarkConversations(b *testing.B) {
 
 func drainOf(b *testing.B, people, each int) time.Duration {
 	store := memstore.New()
-	box := &heap{Mailbox: store, rows: map[server.Device][]server.Message{}}
+	box := &heap{Mailbox: store, rows: map[server.Device][]server.Message{}, wake: store.Hub}
 	w := newBench(b, server.Stores{Directory: store, Mailbox: box, Wake: store})
 	bob, bobConfig := w.join("bob")
 	ctx := context.Background()

@@ -93,7 +93,7 @@ func (e *Entry) decode(b []byte) error {
 	if err := codec.Unmarshal(b, MaxSealed, &w); err != nil || len(w.Entry) == 0 {
 		return ErrMalformed
 	}
-	*e = Entry{Lacking: w.Lacking, Entry: w.Entry}
+	*e = Entry(w)
 	return nil
 }
 
