@@ -139,25 +139,18 @@ type incoming struct {
 // use a device which the pinned list does not have. It runs before the
 // transaction: nothing waits for the network inside one.
 func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
-	asked := map[peerKey]error{}
+	asked, err := e.acquaintances(ctx, in)
+	if err != nil {
+		return err
+	}
 	for i := range in {
 		m := &in[i]
-		env, err := content.DecodeEnvelope(m.body)
-		if err != nil || env.To != e.self.device || env.From == e.self.address && env.Device == e.self.device {
+		if !m.known {
 			continue
 		}
-		m.env, m.known = env, true
-		k := peerKey{env.From.String(), env.Device}
+		env, k := m.env, peerKey{m.env.From.String(), m.env.Device}
 		if err, done := asked[k]; done {
 			m.nobody = err != nil
-			continue
-		}
-		p, err := e.person(ctx, k.address)
-		if err != nil {
-			return err
-		}
-		if p != nil && p.knows(env.Device) {
-			asked[k] = nil
 			continue
 		}
 		_, err = e.lookup(ctx, l, env.From)
@@ -176,6 +169,37 @@ func (e *engine) introduce(ctx context.Context, l *link, in []incoming) error {
 		asked[k] = err
 	}
 	return nil
+}
+
+// acquaintances decodes what came and finds, in one look at the store, the
+// devices that are known.
+func (e *engine) acquaintances(ctx context.Context, in []incoming) (map[peerKey]error, error) {
+	known := map[peerKey]error{}
+	err := e.view(ctx, func(tx *vault.Tx) error {
+		looked := map[peerKey]bool{}
+		for i := range in {
+			m := &in[i]
+			env, err := content.DecodeEnvelope(m.body)
+			if err != nil || env.To != e.self.device || env.From == e.self.address && env.Device == e.self.device {
+				continue
+			}
+			m.env, m.known = env, true
+			k := peerKey{env.From.String(), env.Device}
+			if looked[k] {
+				continue
+			}
+			looked[k] = true
+			p, err := e.readPerson(tx, k.address)
+			if err != nil {
+				return err
+			}
+			if p != nil && p.knows(env.Device) {
+				known[k] = nil
+			}
+		}
+		return nil
+	})
+	return known, err
 }
 
 // knows reports whether a device is in the pinned or the pending list.
