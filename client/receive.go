@@ -232,6 +232,7 @@ type work struct {
 	befriended bool
 
 	repairs  map[peerKey]*repairRecord // read in this batch
+	sound    bool                      // nothing stood open with anybody before it
 	repaired map[peerKey]bool          // of them, changed
 }
 

@@ -93,12 +93,19 @@ func (w *work) repairOf(k peerKey) (*repairRecord, error) {
 	if r := w.repairs[k]; r != nil {
 		return r, nil
 	}
-	r, err := w.e.getRepair(w.tx, k)
-	if err != nil {
-		return nil, err
-	}
 	if w.repairs == nil {
-		w.repairs = map[peerKey]*repairRecord{}
+		n, err := w.tx.Count(tableRepair, nil)
+		if err != nil {
+			return nil, err
+		}
+		w.repairs, w.sound = map[peerKey]*repairRecord{}, n == 0
+	}
+	r := repairRecord{Address: k.address, Device: uint64(k.device)}
+	if !w.sound { // the usual batch is spared a look for each device
+		var err error
+		if r, err = w.e.getRepair(w.tx, k); err != nil {
+			return nil, err
+		}
 	}
 	w.repairs[k] = &r
 	return &r, nil
