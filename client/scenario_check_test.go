@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -241,13 +242,15 @@ func (s *scenario) sentOnce(d *device, m *sending, found map[*device]*holding) {
 }
 
 // inOrder: what came from one device came in the order in which it was sent, in
-// each conversation.
+// each conversation. A device that has joined since may have what was under way
+// then in any order: what had left without it, and whose sender was killed before
+// it knew that, is sealed for it later.
 func (s *scenario) inOrder(d *device, found map[*device]*holding) {
 	for to, h := range found {
 		last := map[*member]*sending{}
 		for _, m := range d.sent {
 			at, ok := h.place[m.text]
-			if !ok {
+			if !ok || !slices.Contains(m.want, to) {
 				continue
 			}
 			if before := last[m.to]; before != nil && at < h.place[before.text] && !s.absent {
