@@ -289,7 +289,7 @@ func (s *arena) receiver(role, person string, got *[]string) {
 
 // entry is one message of a history.
 type entry struct {
-	ID, Direction, Kind, Text, Status string
+	ID, Direction, Kind, Cause, Text, Status string
 }
 
 func (s *arena) history(person, with, direction string) (list []entry) {
@@ -424,7 +424,7 @@ func check(t *testing.T, sender string, spans []span, mine, theirs []entry) {
 	var shown []string
 	for _, e := range theirs {
 		if e.Kind != "text" {
-			t.Errorf("of %s's messages one is shown as %s", sender, e.Kind)
+			t.Errorf("of %s's messages one is shown as %s, %s", sender, e.Kind, e.Cause)
 		}
 		shown = append(shown, e.Text)
 	}

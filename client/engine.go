@@ -37,6 +37,7 @@ type engine struct {
 	contacts  atomic.Uint64 // grows when a contact is written, and when that is committed
 	known     atomic.Pointer[nameList]
 	lastOrder int64 // highest message or outbox order given out
+	unsealed  unsealed
 
 	// mu guards what goroutines tell each other.
 	mu         sync.Mutex
@@ -103,6 +104,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		}
 		n, err := reserved(tx)
 		e.lastOrder = max(e.lastOrder, n)
+		if err == nil {
+			e.unsealed, err = readUnsealed(tx)
+		}
 		return err
 	})
 	if err != nil {

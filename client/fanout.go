@@ -257,6 +257,7 @@ func (e *engine) prepare(ctx context.Context, l *link, o *outboxRecord) error {
 	})
 	if err == nil {
 		e.remember(pairs)
+		e.unsealed.done(o)
 	}
 	if err == nil && met {
 		wake(e.owedKick)

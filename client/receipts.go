@@ -310,8 +310,7 @@ func (w *work) mayAcknowledge(k peerKey) (send, gone bool, err error) {
 	return err == nil && pair.Ready(w.e.now()), false, err
 }
 
-// acknowledge seals receipts for a device, through its active session, and
-// queues them. IDs in done are left out; all are added to it.
+// acknowledge queues receipts for a device. IDs in done are left out; all are added to it.
 func (w *work) acknowledge(k peerKey, state content.ReceiptState, ids []content.ID, done map[content.ID]bool) (n int, err error) {
 	var left []content.ID
 	for _, id := range ids {
@@ -319,20 +318,11 @@ func (w *work) acknowledge(k peerKey, state content.ReceiptState, ids []content.
 			done[id], left = true, append(left, id)
 		}
 	}
-	pair, err := w.pair(k)
-	if err != nil {
-		return 0, err
-	}
 	for _, c := range content.NewReceipts(state, left, w.e.now()) {
-		next, copied, err := w.e.sealOne(w.tx, k, pair, c.Encode())
-		if err != nil {
+		if err := w.controlTo(k, c, 0); err != nil {
 			return n, err
 		}
-		pair, n = next, n+1
-		w.pairs[k] = next
-		if err := w.control(k, copied); err != nil {
-			return n, err
-		}
+		n++
 	}
 	return n, nil
 }

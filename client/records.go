@@ -184,9 +184,9 @@ type outboxRecord struct {
 	After    int64        `cbor:"9,keyasint"` // not before, unix milliseconds
 	Control  bool         `cbor:"10,keyasint"`
 	Demand   int64        `cbor:"11,keyasint,omitempty"` // the server asked to wait until then
-	Quiet    bool         `cbor:"12,keyasint,omitempty"` // for own devices, and no message of its own
+	Quiet    bool         `cbor:"12,keyasint,omitempty"` // no message of its own
 	Own      *ownCopies   `cbor:"13,keyasint,omitempty"` // what one's other devices are told of it
-	Only     uint64       `cbor:"14,keyasint,omitempty"` // Quiet: the one device it is for
+	Only     uint64       `cbor:"14,keyasint,omitempty"` // Quiet: the one device it is for, zero for all
 	Alone    bool         `cbor:"15,keyasint,omitempty"` // one's other devices are not told
 
 	order int64

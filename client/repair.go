@@ -366,25 +366,6 @@ func (w *work) ask(k peerKey, r *repairRecord) error {
 	return nil
 }
 
-// controlTo seals a content that no person sees on the active session and
-// queues it. ttl, in seconds, is how long the server may keep it.
-func (w *work) controlTo(k peerKey, c content.Content, ttl uint64) error {
-	pair, err := w.pair(k)
-	if err != nil {
-		return err
-	}
-	next, copied, err := w.e.sealOne(w.tx, k, pair, c.Encode())
-	if err != nil {
-		return err
-	}
-	w.pairs[k] = next
-	id := content.NewID()
-	return putOutbox(w.tx, &outboxRecord{
-		ID: id[:], To: k.address, Sealed: []sealedCopy{copied}, Created: w.e.now().UnixMilli(), Control: true,
-		TTL: ttl, order: w.e.nextOrder(),
-	})
-}
-
 // again counts what a device has sent since it was asked.
 func (w *work) again(k peerKey, fresh bool) error {
 	r, err := w.repairOf(k)

@@ -135,7 +135,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 			}
 		}
 		if p != nil {
-			if e.isChecked() { // else the outbox seals it (R-CLT-30)
+			if e.isChecked() && !e.unsealed.before(o) { // else the outbox seals it (R-CLT-30, R-CLT-52)
 				if sealed, err = e.seal(tx, o, p); err != nil {
 					return err
 				}
@@ -165,6 +165,7 @@ func (e *engine) enqueue(ctx context.Context, addr address.Address, p *person, c
 	}
 	e.lives(r.ExpiresAt)
 	e.remember(sealed)
+	e.unsealed.queued(o)
 	if met {
 		wake(e.owedKick) // what a stranger was not told (R-CLT-14)
 	}
@@ -210,30 +211,6 @@ func (e *engine) wrap(k peerKey, initial, message []byte) sealedCopy {
 	}
 	id := content.NewID()
 	return sealedCopy{Device: uint64(k.device), ID: id[:], Envelope: env.Encode()}
-}
-
-// control queues an envelope that no person sees, for one device.
-func (w *work) control(k peerKey, c sealedCopy) error {
-	id := content.NewID()
-	return putOutbox(w.tx, &outboxRecord{
-		ID: id[:], To: k.address, Sealed: []sealedCopy{c}, Created: w.e.now().UnixMilli(), Control: true,
-		order: w.e.nextOrder(),
-	})
-}
-
-// heartbeat seals an empty message that moves the ratchet on (R-SES-08).
-func (w *work) heartbeat(k peerKey) error {
-	next, c, err := w.e.sealOne(w.tx, k, w.pairs[k], content.NewControl(content.KindHeartbeat, w.e.now()).Encode())
-	if err != nil {
-		return err
-	}
-	w.pairs[k] = next
-	return w.control(k, c)
-}
-
-// farewell queues the last message of a session that is being erased.
-func (w *work) farewell(k peerKey, message []byte) error {
-	return w.control(k, w.e.wrap(k, nil, message))
 }
 
 // noteToSelf keeps a message in one's own conversation, and tells one's other
