@@ -32,7 +32,7 @@ type groupRecord struct {
 	Alarm   *branchRecord  `cbor:"8,keyasint,omitempty"`
 	Invite  []byte         `cbor:"9,keyasint,omitempty"` // the token of one's own invite links
 	Asked   []joinRecord   `cbor:"10,keyasint,omitempty"`
-	First   uint64         `cbor:"11,keyasint"` // seq at which this device came in
+	First   uint64         `cbor:"11,keyasint"`           // seq at which this device came in
 	Sent    int64          `cbor:"12,keyasint,omitempty"` // when something was last sent on Sending, unix milliseconds
 }
 
@@ -96,7 +96,7 @@ type chainRecord struct {
 	Group  []byte `cbor:"1,keyasint"`
 	From   string `cbor:"2,keyasint"`
 	Device uint64 `cbor:"3,keyasint"`
-	State  []byte `cbor:"4,keyasint"` // a groups.Receiving
+	State  []byte `cbor:"4,keyasint"`           // a groups.Receiving
 	Used   bool   `cbor:"5,keyasint,omitempty"` // something was opened on it
 }
 
