@@ -41,6 +41,7 @@ type closedChain struct {
 	_     struct{} `cbor:",toarray"`
 	Chain []byte
 	Seed  []byte
+	Count uint32 // messages sealed on it
 	Last  int64 // when something was last sent on it, unix milliseconds
 }
 
@@ -108,6 +109,46 @@ type ledgerRecord struct {
 	Identity []byte `cbor:"3,keyasint"` // the device's identity key
 	Chain    []byte `cbor:"4,keyasint"`
 	Heard    bool   `cbor:"5,keyasint,omitempty"` // it has said that it has a message on this chain
+}
+
+// changeRecord is a groups.Change as it is stored.
+type changeRecord struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    uint64
+	Members []changeMember
+	Name    string
+	Add     bool
+	Open    bool
+}
+
+type changeMember struct {
+	_       struct{} `cbor:",toarray"`
+	Address string
+	Account []byte
+	Role    uint64
+}
+
+func encodeChange(c groups.Change) []byte {
+	r := changeRecord{Kind: uint64(c.Kind), Name: c.Name, Add: c.Policy.AddByMembers, Open: c.Policy.OpenHistory, Members: []changeMember{}}
+	for _, m := range c.Members {
+		r.Members = append(r.Members, changeMember{Address: m.Address, Account: m.Account[:], Role: uint64(m.Role)})
+	}
+	return codec.Marshal(r)
+}
+
+func decodeChange(b []byte) (c groups.Change, err error) {
+	r, err := decodeRecord[changeRecord](b)
+	if err != nil {
+		return c, err
+	}
+	c = groups.Change{Kind: groups.Kind(r.Kind), Name: r.Name, Policy: groups.Policy{AddByMembers: r.Add, OpenHistory: r.Open}}
+	for _, m := range r.Members {
+		if len(m.Account) != len(groups.Member{}.Account) {
+			return c, ErrStoreDamaged
+		}
+		c.Members = append(c.Members, groups.Member{Address: m.Address, Account: [32]byte(m.Account), Role: groups.Role(m.Role)})
+	}
+	return c, nil
 }
 
 // groupName is the conversation of a group: '#' and its id.

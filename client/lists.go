@@ -85,6 +85,7 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 // notice is something to tell the person, and what it is about.
 type notice struct {
 	kind, about string
+	by          string // who did it, in a group; empty for the conversation itself
 }
 
 // listNews is what a list from the server comes to.
@@ -220,8 +221,12 @@ func described(d devicelist.Device) string {
 // putNotice writes a notice into a conversation. The caller holds state.
 func (e *engine) putNotice(tx *vault.Tx, conversation string, n notice) error {
 	id, now := content.NewID(), e.now().UnixMilli()
+	from := conversation
+	if n.by != "" {
+		from = n.by
+	}
 	return putMessage(tx, &messageRecord{
-		ID: id[:], Conversation: conversation, From: conversation, To: e.self.record.Address,
+		ID: id[:], Conversation: conversation, From: from, To: e.self.record.Address,
 		Kind: string(KindNotice), Notice: n.kind, Text: n.about, SentAt: now, ReceivedAt: now,
 		Status: string(StatusReceived), order: e.nextOrder(),
 	})
