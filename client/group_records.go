@@ -42,7 +42,7 @@ type closedChain struct {
 	Chain []byte
 	Seed  []byte
 	Count uint32 // messages sealed on it
-	Last  int64 // when something was last sent on it, unix milliseconds
+	Last  int64  // when something was last sent on it, unix milliseconds
 }
 
 // pendingChange is a change of one's own on its way into the log: everything
