@@ -1,8 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
@@ -201,4 +203,8 @@ func (e *engine) openGroupHeld(ctx context.Context, id groups.ID) error {
 	}
 	e.changed()
 	return nil
+}
+
+func sortByOrder(in []incoming) {
+	slices.SortFunc(in, func(a, b incoming) int { return cmp.Compare(a.order, b.order) })
 }

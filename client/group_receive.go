@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/pawl-chat/pawl/groups"
-	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -342,6 +341,3 @@ func dropOldest(tx *vault.Tx, t vault.Table, group []byte) error {
 	_, err = tx.Delete(t, oldest)
 	return err
 }
-
-// deviceOf is a device of the chain's record.
-func (c *chainRecord) deviceOf() peerKey { return peerKey{c.From, address.Device(c.Device)} }
