@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"database/sql/driver"
-	"fmt"
+	"errors"
 
 	"github.com/pawl-chat/pawl/server"
 )
@@ -100,8 +100,11 @@ func (s *Store) CreateGroup(ctx context.Context, c server.GroupCreation) error {
 			return err
 		}
 		row, found, err = w.addGroup.one(c.Group[:], c.Entry.Head[:], sumGroup(c.Group, 1, c.Entry.Head[:]))
-		if err != nil || !found {
-			return fmt.Errorf("a group got no number: %w", err)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return errors.New("a group got no number")
 		}
 		num := integer(row[0])
 		if err := w.addEntry(num, c.Group, &c.Entry); err != nil {
