@@ -38,7 +38,7 @@ func (e *engine) listeners(tx *vault.Tx, roster groups.Roster) (all []listener, 
 			continue // who has another identity now was not let in under it
 		}
 		for _, d := range e.others(p) {
-			all = append(all, listener{peerKey{m.Address, d.ID}, [32]byte(d.DH)})
+			all = append(all, listener{peerKey{m.Address, d.ID}, d.DH.Array()})
 		}
 	}
 	return all, unknown, nil
@@ -256,7 +256,7 @@ func (e *engine) newChain(r *groupRecord, epoch uint64) (groups.Sending, error) 
 // groupSender is this device as the author of group messages.
 func (e *engine) groupSender() groups.Sender {
 	own := e.self.own
-	return groups.Sender{Address: e.self.record.Address, Device: uint64(e.self.device), Identity: [32]byte(own.Identity)}
+	return groups.Sender{Address: e.self.record.Address, Device: uint64(e.self.device), Identity: own.Identity.Array()}
 }
 
 // closeOwn puts the own chain of an epoch that is over with those whose signing

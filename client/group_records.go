@@ -97,7 +97,8 @@ type chainRecord struct {
 	Group  []byte `cbor:"1,keyasint"`
 	From   string `cbor:"2,keyasint"`
 	Device uint64 `cbor:"3,keyasint"`
-	State  []byte `cbor:"4,keyasint"`           // a groups.Receiving
+	Epoch  uint64 `cbor:"4,keyasint"`
+	State  []byte `cbor:"6,keyasint"`           // a groups.Receiving
 	Used   bool   `cbor:"5,keyasint,omitempty"` // something was opened on it
 }
 
@@ -153,6 +154,9 @@ func decodeChange(b []byte) (c groups.Change, err error) {
 
 // groupName is the conversation of a group: '#' and its id.
 func groupName(id groups.ID) string { return "#" + content.ID(id).String() }
+
+// toGroup reports whether an entry goes to a group.
+func (o *outboxRecord) toGroup() bool { return len(o.To) > 0 && o.To[0] == '#' }
 
 // groupID reads a conversation's name; ok is false for a person's.
 func groupID(conversation string) (id groups.ID, ok bool) {

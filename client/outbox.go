@@ -189,11 +189,16 @@ const (
 	CauseRefused         = "refused"
 	CauseLifetime        = "lifetime" // over before it could leave
 	CauseDeviceList      = "device_list"
+	CauseNotMember       = "not_member"
+	CauseGroupForked     = "group_forked"
 )
 
 // deliver hands one entry to the server. It returns how long to wait before
 // trying again, or an error that concerns the whole connection.
 func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait time.Duration, err error) {
+	if o.toGroup() {
+		return e.deliverGroup(ctx, l, o)
+	}
 	const repairs = 6 // device lists that change under our hands
 	stale := false
 	for range repairs {

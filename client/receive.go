@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/relay"
@@ -47,6 +48,7 @@ func (e *engine) receiveLoop(l *link) {
 			if batch.Empty && !isClosed(l.caught) {
 				close(l.caught)
 				wake(e.repairKick)
+				wake(e.groupKick)
 			}
 		}
 	}
@@ -133,6 +135,8 @@ type incoming struct {
 	nobody  bool // its sender does not exist
 	heldKey []byte
 	place   *devicePosition // where it was opened
+	order   int64           // of what was held
+	still   bool            // it has to be held longer
 }
 
 // work is what a batch does to session states until it is committed.
@@ -156,6 +160,10 @@ type work struct {
 	repairs  map[peerKey]*repairRecord // read in this batch
 	sound    bool                      // nothing stood open with anybody before it
 	repaired map[peerKey]bool          // of them, changed
+
+	chains  map[groups.ChainID]*openChain // sender keys read in this batch
+	follow  map[groups.ID]bool            // groups to look after
+	heldFor []groups.ChainID              // chains that messages wait for
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -197,6 +205,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	if len(w.repaired) > 0 {
 		wake(e.repairKick)
 	}
+	e.dueNow(w.follow)
 	return nil
 }
 
@@ -242,6 +251,9 @@ func (w *work) finish() error {
 	if err := w.handOut(); err != nil {
 		return err
 	}
+	if err := w.writeChains(); err != nil {
+		return err
+	}
 	for k, ch := range w.changes {
 		if err := w.write(k, *ch); err != nil {
 			return err
@@ -283,6 +295,9 @@ func (w *work) one(m *incoming) error {
 	if !m.known || m.nobody {
 		w.e.log.Warn("an envelope was dropped", "reason", "malformed, misdirected or from nobody")
 		return nil
+	}
+	if m.env.To == 0 {
+		return w.groupEnvelope(m)
 	}
 	k := peerKey{m.env.From.String(), m.env.Device}
 	p, err := w.person(k.address)
@@ -339,6 +354,8 @@ func (w *work) one(m *incoming) error {
 		return w.farewell(k, opened.Reply)
 	case c.Kind == content.KindRepair:
 		return w.repairSaid(k, p, opened.Session, c.Repair)
+	case c.Kind == content.KindGroup:
+		return w.groupSaid(k, p, c.Body)
 	}
 	m.place = positionOf(k, opened.Session, opened.At, now)
 	return w.keep(m, k, c)

@@ -3,6 +3,7 @@ package content_test
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func allowed(n int) bool {
 }
 
 func same(a, b content.Content) bool {
-	return a.Kind == b.Kind && a.ID == b.ID && a.SentAt.Equal(b.SentAt) && a.TTL == b.TTL && a.Text == b.Text && bytes.Equal(a.Body, b.Body)
+	return a.Kind == b.Kind && a.ID == b.ID && a.SentAt.Equal(b.SentAt) && a.TTL == b.TTL && reflect.DeepEqual(a.Text, b.Text) && bytes.Equal(a.Body, b.Body)
 }
 
 func TestR_CNT_01_RoundTrip(t *testing.T) {
@@ -199,7 +200,7 @@ func TestR_CNT_03_UnknownKindsAreKept(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if uint64(c.Kind) != kind || !bytes.Equal(c.Body, b) || c.ID != id || c.TTL != 5*time.Second || c.Text != (content.Text{}) {
+			if uint64(c.Kind) != kind || !bytes.Equal(c.Body, b) || c.ID != id || c.TTL != 5*time.Second || !reflect.DeepEqual(c.Text, content.Text{}) {
 				t.Errorf("kind %d: %+v", kind, c)
 			}
 			if !bytes.Equal(c.Encode(), in) {

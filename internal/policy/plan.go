@@ -29,9 +29,7 @@ func Layers() [][]string {
 
 // Later lists packages that the plan knows and the tree does not have yet.
 func Later() map[string]string {
-	return map[string]string{
-		"./groups": "group messaging comes after conversations between two people",
-	}
+	return map[string]string{}
 }
 
 // Core is the protocol: values in, values out (R-THR-02).
