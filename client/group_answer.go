@@ -42,15 +42,17 @@ func (e *engine) answerGroup(ctx context.Context, l *link, id groups.ID, k peerK
 		return err
 	}
 	i := slices.IndexFunc(all, func(d listener) bool { return d.peerKey == k })
-	var keys *groups.Key
+	var key *groups.Key
+	admit := false
 	err = e.groupStep(ctx, func(w *work) error {
-		keys = nil
+		key = nil
 		r, err := getAsk(w.tx, id, k)
 		if err != nil {
 			return err
 		}
 		if i >= 0 {
-			if keys, err = w.keysFor(id, &r); err != nil {
+			admit = r.Admit
+			if key, err = w.keyFor(id, &r); err != nil {
 				return err
 			}
 			if err := w.tellAgain(id, k, r.Owed); err != nil {
@@ -61,18 +63,23 @@ func (e *engine) answerGroup(ctx context.Context, l *link, id groups.ID, k peerK
 		r.Owed, r.Admit = nil, false
 		return putAsk(w.tx, id, &r)
 	})
-	if err != nil || keys == nil {
+	switch {
+	case err != nil:
+		return err
+	case admit:
+		return e.welcomeTo(ctx, l, id, all[i:i+1])
+	case key == nil:
+		return nil
+	}
+	done, err := e.handOut(ctx, l, id, all[i:i+1], func(peerKey) groups.Signal { return groups.Signal{Group: id, Key: key} })
+	if err != nil {
 		return err
 	}
-	done, err := e.handOut(ctx, l, id, all[i:i+1], func(peerKey) groups.Signal { return groups.Signal{Group: id, Key: keys} })
-	if err != nil || keys.Chain == nil {
-		return err
-	}
-	return e.noteHolders(ctx, id, keys.Chain.Chain, done)
+	return e.noteHolders(ctx, id, key.Chain.Chain, done)
 }
 
-// keysFor is what a device is handed that has asked for keys, or nil.
-func (w *work) keysFor(id groups.ID, r *askRecord) (*groups.Key, error) {
+// keyFor is the present own chain, if that is what a device has asked for.
+func (w *work) keyFor(id groups.ID, r *askRecord) (*groups.Key, error) {
 	g, err := getGroup(w.tx, id)
 	if err != nil || g == nil || g.Out {
 		return nil, err
@@ -81,27 +88,15 @@ func (w *work) keysFor(id groups.ID, r *askRecord) (*groups.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := &groups.Key{Seq: roster.Seq, Head: roster.Head, Epoch: roster.Epoch}
 	own, now, err := g.sending(roster.Epoch)
-	if err != nil {
+	if err != nil || !now {
 		return nil, err
 	}
-	wanted := r.Admit
-	if now {
-		chain := own.ID()
-		wanted = wanted || slices.ContainsFunc(r.Owed, func(l lackRecord) bool {
-			return l.Key && string(l.Chain) == string(chain[:])
-		})
-		handed := own.Key()
-		key.Chain = &handed
-	}
-	if r.Admit {
-		key.Secret, key.Roster = g.secret(), roster.Encode()
-	}
-	if !wanted {
+	chain, handed := own.ID(), own.Key()
+	if !slices.ContainsFunc(r.Owed, func(l lackRecord) bool { return l.Key && string(l.Chain) == string(chain[:]) }) {
 		return nil, nil
 	}
-	return key, nil
+	return &groups.Key{Seq: roster.Seq, Head: roster.Head, Epoch: roster.Epoch, Chain: &handed}, nil
 }
 
 // tellAgain seals own texts of a group for a device that has asked for them by

@@ -34,6 +34,7 @@ type askRecord struct {
 	Answered int64        `cbor:"9,keyasint,omitempty"`
 	Branched int64        `cbor:"10,keyasint,omitempty"` // when it was last told of this device's branch
 	Retold   uint64       `cbor:"11,keyasint,omitempty"` // messages that it has retold
+	Had      []lackRecord `cbor:"12,keyasint,omitempty"` // what it has answered: not asked for again
 }
 
 // lackRecord is what is lacking of one chain.
@@ -65,13 +66,6 @@ func (r *askRecord) askAt() int64 {
 		at = r.Asked + askPause(r.Tries-1).Milliseconds()
 	} else if r.Asked != 0 {
 		at = r.Asked + RepairEvery.Milliseconds()
-	}
-	if !r.Welcome { // a message may only be late
-		first := int64(math.MaxInt64)
-		for i := range r.Lacks {
-			first = min(first, r.Lacks[i].Since)
-		}
-		at = max(at, first+GapAfter.Milliseconds())
 	}
 	return at
 }
@@ -128,6 +122,9 @@ func (e *engine) lack(tx *vault.Tx, id groups.ID, k peerKey, l lackRecord) error
 	if err != nil {
 		return err
 	}
+	if l.Indexes = r.unanswered(l); !l.Key && len(l.Indexes) == 0 {
+		return nil
+	}
 	l.Since = e.now().UnixMilli()
 	if !addLack(&r.Lacks, l) {
 		return nil
@@ -157,7 +154,20 @@ func addLack(all *[]lackRecord, l lackRecord) bool {
 	return changed
 }
 
-// found takes a message out of what is lacking and reports whether it was.
+// unanswered are the messages of l that the device has not answered about.
+func (r *askRecord) unanswered(l lackRecord) []uint32 {
+	i := slices.IndexFunc(r.Had, func(o lackRecord) bool { return bytes.Equal(o.Chain, l.Chain) })
+	if i < 0 {
+		return l.Indexes
+	}
+	return slices.DeleteFunc(slices.Clone(l.Indexes), func(n uint32) bool {
+		_, had := slices.BinarySearch(r.Had[i].Indexes, n)
+		return had
+	})
+}
+
+// found takes a message out of what is lacking and reports whether it was. The
+// chain itself may go on missing it, and it is not to be asked for again.
 func (r *askRecord) found(chain groups.ChainID, index uint32) bool {
 	for i := range r.Lacks {
 		l := &r.Lacks[i]
@@ -169,6 +179,7 @@ func (r *askRecord) found(chain groups.ChainID, index uint32) bool {
 			return false
 		}
 		l.Indexes = slices.Delete(l.Indexes, at, at+1)
+		addLack(&r.Had, lackRecord{Chain: l.Chain, Indexes: []uint32{index}})
 		r.settle()
 		return true
 	}
@@ -197,6 +208,9 @@ func (r *askRecord) settle() {
 // askNow sends the questions of a device's row (R-GRP-66).
 func (w *work) askNow(id groups.ID, r *askRecord) error {
 	k := r.key()
+	if err := w.stillLacking(r); err != nil || !r.lacking() {
+		return err
+	}
 	var questions []groups.Ask
 	if r.Welcome {
 		questions = append(questions, groups.Ask{Welcome: true})
@@ -219,6 +233,23 @@ func (w *work) askNow(id groups.ID, r *askRecord) error {
 	r.Asked = w.e.now().UnixMilli()
 	r.Tries++
 	w.e.log.Info("a device of a group was asked for what is lacking of it", "questions", len(questions))
+	return nil
+}
+
+// stillLacking forgets chains that have come by themselves meanwhile.
+func (w *work) stillLacking(r *askRecord) error {
+	for i := range r.Lacks {
+		l := &r.Lacks[i]
+		c, err := w.chain(groups.ChainID(l.Chain))
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			continue
+		}
+		l.Key = false
+	}
+	r.settle()
 	return nil
 }
 

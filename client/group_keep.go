@@ -16,6 +16,11 @@ func (w *work) keepGroup(m *incoming, k peerKey, id groups.ID, _ *chainRecord, o
 		}
 		return w.disclosed(k, id, s.Disclosed)
 	}
+	if opened.SkippedChanged { // it may have been asked for, or leave a gap
+		if err := w.cameLate(id, k, opened); err != nil {
+			return err
+		}
+	}
 	return w.keepInGroup(k, id, groupPlace{opened.Next.ID(), opened.Index, opened.Seq}, c, m.at)
 }
 
@@ -118,6 +123,21 @@ func (w *work) heardByAll(r *messageRecord, id groups.ID) error {
 		return err
 	}
 	r.SealedAt = r.SentAt
-	r.acceptedInGroup(&groupSettled{audience: peerKeys(all)})
+	r.addressedTo(peerKeys(all))
+	r.acceptedInGroup(&groupSettled{})
 	return nil
+}
+
+// cameLate keeps the count of what is missing of a chain: a message that has
+// come by itself is not asked for any more, and one that has skipped others makes
+// the group due to be looked at.
+func (w *work) cameLate(id groups.ID, k peerKey, opened groups.Opened) error {
+	if opened.Next.Missing() > 0 {
+		w.follows(id)
+	}
+	r, err := getAsk(w.tx, id, k)
+	if err != nil || !r.found(opened.Next.ID(), opened.Index) {
+		return err
+	}
+	return putAsk(w.tx, id, &r)
 }

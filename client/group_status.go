@@ -1,10 +1,12 @@
 package client
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
@@ -14,26 +16,28 @@ import (
 
 // groupSettled is what the server has said of a message to a group.
 type groupSettled struct {
-	audience []peerKey // for whom it was taken
-	full     []peerKey // those of them that were left out, their mailboxes being full
+	full []peerKey // devices that were left out, their mailboxes being full
 }
 
 // status is how far the message has come for a device.
 func (s *groupSettled) status(k peerKey) Status {
-	for _, f := range s.full {
-		if f == k {
-			return StatusFailed
-		}
+	if slices.Contains(s.full, k) {
+		return StatusFailed
 	}
 	return StatusAccepted
 }
 
 // settleGroup notes that the server has a message to a group.
-func (e *engine) settleGroup(o *outboxRecord, audience, full []peerKey) {
-	if len(full) > 0 {
-		e.log.Info("devices of a group whose mailboxes are full were left out", "devices", len(full))
+func (e *engine) settleGroup(o *outboxRecord, res *relay.GroupSendResult) {
+	s := settledMessage{id: o.ID, control: o.Quiet, group: &groupSettled{}}
+	for _, d := range res.Full {
+		if a, err := address.New(d.User, e.self.address.Host()); err == nil {
+			s.group.full = append(s.group.full, peerKey{a.String(), d.Device})
+		}
 	}
-	s := settledMessage{id: o.ID, control: o.Quiet, group: &groupSettled{audience: audience, full: full}}
+	if n := len(s.group.full); n > 0 {
+		e.log.Info("devices of a group whose mailboxes are full were left out", "devices", n)
+	}
 	e.mu.Lock()
 	e.settled = append(e.settled, s)
 	e.mu.Unlock()
@@ -49,18 +53,18 @@ type groupPlace struct {
 }
 
 // noteGroupSealed writes into a message where it stands and for whom it is, in
-// the transaction that seals it.
-func noteGroupSealed(tx *vault.Tx, id []byte, at groupPlace, audience []peerKey, now time.Time) error {
+// the transaction that seals it. A signal has no message.
+func (e *engine) noteGroupSealed(tx *vault.Tx, id []byte, chain groups.ChainID, index uint32, seq uint64, all []listener) error {
 	r, order, ok, err := getMessage(tx, id)
 	if err != nil || !ok {
-		return err // a signal
+		return err
 	}
 	r.order = order
 	if r.SealedAt == 0 {
-		r.SealedAt = now.UnixMilli()
+		r.SealedAt = e.now().UnixMilli()
 	}
-	r.Chain, r.Index, r.Seq = at.chain[:], at.index, at.seq
-	r.addressedTo(audience)
+	r.Chain, r.Index, r.Seq = chain[:], index, seq
+	r.addressedTo(peerKeys(all))
 	return putMessage(tx, &r)
 }
 
@@ -95,7 +99,6 @@ func (m *memberState) key() peerKey { return peerKey{m.Address, address.Device(m
 
 // acceptedInGroup raises the devices for which the server has taken a message.
 func (r *messageRecord) acceptedInGroup(s *groupSettled) {
-	r.addressedTo(s.audience)
 	for i := range r.Members {
 		m := &r.Members[i]
 		m.Status = string(raise(Status(m.Status), s.status(m.key())))
@@ -182,17 +185,19 @@ func (m *Message) inGroup(r *messageRecord) {
 
 // acceptedInGroup is what a caller is told that waits for it.
 func (m *Message) acceptedInGroup(s *groupSettled) {
-	m.PerDevice, m.PerMember = map[string]Status{}, map[string]Status{}
-	for _, k := range s.audience {
-		if k.address == m.From {
-			continue
-		}
-		now := s.status(k)
-		m.PerDevice[k.device.String()] = now
-		if was, ok := m.PerMember[k.address]; ok {
-			now = raise(was, now)
-		}
-		m.PerMember[k.address] = now
+	for d := range m.PerDevice {
+		m.PerDevice[d] = raise(m.PerDevice[d], StatusAccepted)
+	}
+	for who := range m.PerMember {
+		m.PerMember[who] = raise(m.PerMember[who], StatusAccepted)
+	}
+	left := map[string]bool{}
+	for _, k := range s.full {
+		m.PerDevice[k.device.String()] = StatusFailed
+		left[k.address] = true
+	}
+	for who := range left { // whose devices were all left out is known from the store
+		delete(m.PerMember, who)
 	}
 }
 
@@ -214,12 +219,4 @@ func (w *work) groupReceipt(r *messageRecord, id groups.ID, k peerKey, claim Sta
 	h.Heard = true
 	w.follows(id)
 	return true, putLedger(w.tx, id, h)
-}
-
-// follows notes that a group is to be looked at after the commit.
-func (w *work) follows(id groups.ID) {
-	if w.follow == nil {
-		w.follow = map[groups.ID]bool{}
-	}
-	w.follow[id] = true
 }
