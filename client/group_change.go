@@ -171,7 +171,7 @@ func (e *engine) propose(ctx context.Context, id groups.ID, chain groups.Sending
 		secret := r.secret()
 		next, pending := (*groups.Secret)(nil), &pendingChange{Change: encodeChange(c)}
 		handed := handedKey{Key: groups.Key{Epoch: roster.Epoch, Secret: secret, Chain: &key}}
-		if c.Advances() {
+		if c.Kind.Advances() {
 			s := groups.NewSecret()
 			next = &s
 			fresh, err := groups.NewSending(id, roster.Epoch+1, e.groupSender(), e.now(), groups.Before{Chain: present.ID(), Count: present.Index()})

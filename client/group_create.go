@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/codec"
@@ -107,36 +108,47 @@ func (e *engine) welcomeOwn(ctx context.Context, l *link, id groups.ID) error {
 	if err != nil || len(all) == 0 {
 		return err
 	}
-	chain, err := e.presentChain(ctx, id)
-	if err != nil {
+	all = slices.DeleteFunc(all, func(d listener) bool { return slices.Contains(r.Welcomed, uint64(d.device)) })
+	if len(all) == 0 {
+		return nil
+	}
+	done, err := e.welcomeGroup(ctx, l, id, all)
+	if err != nil || len(done) == 0 {
 		return err
 	}
-	lacking, err := e.lackingChain(ctx, id, chain.ID(), all)
-	if err != nil || len(lacking) == 0 {
-		return err
-	}
-	return e.welcome(ctx, l, id, lacking)
+	e.state.Lock()
+	defer e.state.Unlock()
+	return e.update(ctx, func(tx *vault.Tx) error {
+		r, err := getGroup(tx, id)
+		if err != nil || r == nil {
+			return err
+		}
+		for _, d := range done {
+			r.Welcomed = append(r.Welcomed, uint64(d.device))
+		}
+		return putGroup(tx, r)
+	})
 }
 
-// welcome hands devices the whole of what it takes to be in a group, as it
+// welcomeGroup hands devices the whole of what it takes to be in a group, as it
 // stands at this device.
-func (e *engine) welcome(ctx context.Context, l *link, id groups.ID, to []listener) error {
+func (e *engine) welcomeGroup(ctx context.Context, l *link, id groups.ID, to []listener) (done []listener, err error) {
 	chain, err := e.presentChain(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r, roster, err := e.readGroup(ctx, id)
 	if err != nil || r == nil || r.Out {
-		return err
+		return nil, err
 	}
 	key := chain.Key()
 	if key.Epoch != roster.Epoch {
-		return nil // it has just moved on; there is another time
+		return nil, nil // it has just moved on; there is another time
 	}
-	done, err := e.handOut(ctx, l, id, to, func(peerKey) groups.Signal {
+	done, err = e.handOut(ctx, l, id, to, func(peerKey) groups.Signal {
 		return groups.Signal{Group: id, Key: &groups.Key{
 			Seq: roster.Seq, Head: roster.Head, Epoch: roster.Epoch, Secret: r.secret(), Roster: r.Roster, Chain: &key,
 		}}
 	})
-	return errors.Join(err, e.noteHolders(ctx, id, chain.ID(), done))
+	return done, errors.Join(err, e.noteHolders(ctx, id, chain.ID(), done))
 }

@@ -37,7 +37,7 @@ func (e *engine) enterGroup(ctx context.Context, l *link, id groups.ID) error {
 			continue
 		}
 		roster, err := groups.ParseRoster(s.Key.Roster)
-		if err != nil || !e.plausible(roster, s.Key, c.From) {
+		if err != nil || !e.plausibleWelcome(roster, s.Key, c.From) {
 			continue
 		}
 		in, err := e.inLog(ctx, l, roster, s.Key)
@@ -51,9 +51,9 @@ func (e *engine) enterGroup(ctx context.Context, l *link, id groups.ID) error {
 	return nil
 }
 
-// plausible reports whether a welcome is one: of that group, for this account,
+// plausibleWelcome reports whether a welcome is one: of that group, for this account,
 // from a member of it.
-func (e *engine) plausible(roster groups.Roster, key *groups.Key, from string) bool {
+func (e *engine) plausibleWelcome(roster groups.Roster, key *groups.Key, from string) bool {
 	me, ok := roster.Member(e.self.record.Address)
 	if !ok || me.Account != [32]byte(e.self.own.Account) {
 		return false
@@ -61,7 +61,7 @@ func (e *engine) plausible(roster groups.Roster, key *groups.Key, from string) b
 	if _, ok := roster.Member(from); !ok {
 		return false
 	}
-	return roster.Seq == key.Seq && roster.Head == key.Head && roster.Epoch == key.Epoch
+	return roster.Seq == key.Seq && roster.Head == key.Head && roster.Epoch == key.Epoch && roster.Holds(key.Secret)
 }
 
 // inLog asks the server whether its log has the entry that a welcome names.
@@ -105,7 +105,14 @@ func (e *engine) takeUp(ctx context.Context, roster groups.Roster, key *groups.K
 				return err
 			}
 		}
+		own, err := e.readPerson(tx, e.self.record.Address)
+		if err != nil {
+			return err
+		}
 		r := &groupRecord{ID: id[:], Roster: roster.Encode(), Secret: append([]byte(nil), key.Secret[:]...), First: key.Seq}
+		for _, d := range e.others(own) { // who let this device in has let those in
+			r.Welcomed = append(r.Welcomed, uint64(d.ID))
+		}
 		line := logRecord{Head: key.Head[:], Author: by, At: e.now().UnixMilli(), Change: encodeChange(groups.Change{})}
 		if err := tx.Put(tableGroupLog, seqKey(id, key.Seq), id[:], int64(key.Seq), codec.Marshal(line)); err != nil {
 			return err

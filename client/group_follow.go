@@ -143,14 +143,14 @@ func (e *engine) logged(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 
 // signer finds the key that an entry must be signed with: that of its author's
 // sender key, which came over the author's own session.
-func (e *engine) signer(tx *vault.Tx, r *groupRecord, entry groups.Entry) (verify [32]byte, sender groups.Author, err error) {
+func (e *engine) signer(tx *vault.Tx, r *groupRecord, entry groups.Entry) (verify [32]byte, sender groups.Sender, err error) {
 	if len(r.Sending) > 0 {
 		own, err := groups.ParseSending(r.Sending)
 		if err != nil {
 			return verify, sender, ErrStoreDamaged
 		}
 		if own.ID() == entry.Chain {
-			return own.Key().Verify, groups.Author{Address: e.self.record.Address, Device: uint64(e.self.device)}, nil
+			return own.Key().Verify, e.groupSender(), nil
 		}
 	}
 	c, ok, err := getRecord[chainRecord](tx, tableChain, entry.Chain[:])
@@ -164,7 +164,7 @@ func (e *engine) signer(tx *vault.Tx, r *groupRecord, entry groups.Entry) (verif
 	if err != nil {
 		return verify, sender, ErrStoreDamaged
 	}
-	return state.Verify(), groups.Author{Address: c.From, Device: c.Device}, nil
+	return state.Verify(), state.Sender(), nil
 }
 
 // enterEpoch takes up the secret of a new epoch, if an entry begins one: one's

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -98,6 +99,14 @@ func (e *engine) dueGroups(l *link, all bool) map[groups.ID]bool {
 	return due
 }
 
+// allGroups has all groups looked after soon.
+func (e *engine) allGroups() {
+	e.mu.Lock()
+	e.groupsSeen = nil
+	e.mu.Unlock()
+	wake(e.groupKick)
+}
+
 // dueNow notes groups that are to be looked after.
 func (e *engine) dueNow(ids map[groups.ID]bool) {
 	if len(ids) == 0 {
@@ -134,7 +143,41 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 	if err := e.welcomeOwn(ctx, l, id); err != nil {
 		return err
 	}
+	if err := e.rekeyAfterRevoking(ctx, id); err != nil {
+		return err
+	}
 	return e.groupChores(ctx, l, id)
+}
+
+// rekeyAfterRevoking replaces the keys of a group at once when a device of one's
+// own account is gone that held them: its thief is not to read until somebody
+// happens to send (R-GRP-45).
+func (e *engine) rekeyAfterRevoking(ctx context.Context, id groups.ID) error {
+	r, roster, err := e.readGroup(ctx, id)
+	if err != nil || r == nil || r.Out || r.Alarm != nil {
+		return err
+	}
+	own, err := e.ownPerson(ctx)
+	if err != nil {
+		return err
+	}
+	gone := slices.ContainsFunc(r.Welcomed, func(id uint64) bool { return !activeIn(own.list, address.Device(id)) })
+	if !gone {
+		return nil
+	}
+	if err := e.rekey(ctx, id, roster.Epoch); err != nil {
+		return err
+	}
+	e.state.Lock()
+	defer e.state.Unlock()
+	return e.update(ctx, func(tx *vault.Tx) error {
+		r, err := getGroup(tx, id)
+		if err != nil || r == nil {
+			return err
+		}
+		r.Welcomed = slices.DeleteFunc(r.Welcomed, func(id uint64) bool { return !activeIn(own.list, address.Device(id)) })
+		return putGroup(tx, r)
+	})
 }
 
 func isNotMember(err error) bool { return errors.Is(err, ErrNotMember) }

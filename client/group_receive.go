@@ -313,12 +313,15 @@ func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) e
 	if err != nil {
 		return err
 	}
-	for len(all) >= MaxChains {
-		if _, err := w.tx.Delete(tableChain, all[0][:]); err != nil {
+	if len(all) >= MaxChains {
+		least, err := w.leastChain(all, key.Epoch)
+		if err != nil {
 			return err
 		}
-		delete(w.chains, all[0])
-		all = all[1:]
+		if _, err := w.tx.Delete(tableChain, least[:]); err != nil {
+			return err
+		}
+		delete(w.chains, least)
 	}
 	r := chainRecord{Group: key.Group[:], From: k.address, Device: uint64(k.device), Epoch: key.Epoch, State: state.AppendRecord(nil)}
 	if w.chains == nil {
@@ -326,6 +329,26 @@ func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) e
 	}
 	w.chains[key.Chain] = &openChain{record: r, state: state, changed: true}
 	return w.putChain(key.Chain, r)
+}
+
+// leastChain is the chain of a device that is given up for one of an epoch: one
+// that is closed, else one of the same epoch, which lost a race, else the
+// oldest.
+func (w *work) leastChain(all []groups.ChainID, epoch uint64) (groups.ChainID, error) {
+	least := all[0]
+	for _, x := range all {
+		c, err := w.chain(x)
+		if err != nil || c == nil {
+			return least, errors.Join(err, ErrStoreDamaged)
+		}
+		if c.state.Closed() {
+			return x, nil
+		}
+		if c.record.Epoch == epoch && !c.record.Used {
+			least = x
+		}
+	}
+	return least, nil
 }
 
 // dropOldest deletes the first row of a group of a table.

@@ -22,18 +22,19 @@ var (
 
 // groupRecord is a group as this device knows it.
 type groupRecord struct {
-	ID      []byte         `cbor:"1,keyasint"`
-	Roster  []byte         `cbor:"2,keyasint"`           // encoded
-	Secret  []byte         `cbor:"3,keyasint,omitempty"` // of the present epoch; empty once one is no member
-	Sending []byte         `cbor:"4,keyasint,omitempty"` // the own chain; of an earlier epoch until the next message
-	Closed  []closedChain  `cbor:"5,keyasint,omitempty"` // own chains whose signing keys are to be disclosed
-	Pending *pendingChange `cbor:"6,keyasint,omitempty"`
-	Out     bool           `cbor:"7,keyasint,omitempty"` // left, or removed
-	Alarm   *branchRecord  `cbor:"8,keyasint,omitempty"`
-	Invite  []byte         `cbor:"9,keyasint,omitempty"` // the token of one's own invite links
-	Asked   []joinRecord   `cbor:"10,keyasint,omitempty"`
-	First   uint64         `cbor:"11,keyasint"`           // seq at which this device came in
-	Sent    int64          `cbor:"12,keyasint,omitempty"` // when something was last sent on Sending, unix milliseconds
+	ID       []byte         `cbor:"1,keyasint"`
+	Roster   []byte         `cbor:"2,keyasint"`           // encoded
+	Secret   []byte         `cbor:"3,keyasint,omitempty"` // of the present epoch; empty once one is no member
+	Sending  []byte         `cbor:"4,keyasint,omitempty"` // the own chain; of an earlier epoch until the next message
+	Closed   []closedChain  `cbor:"5,keyasint,omitempty"` // own chains whose signing keys are to be disclosed
+	Pending  *pendingChange `cbor:"6,keyasint,omitempty"`
+	Out      bool           `cbor:"7,keyasint,omitempty"` // left, or removed
+	Alarm    *branchRecord  `cbor:"8,keyasint,omitempty"`
+	Invite   []byte         `cbor:"9,keyasint,omitempty"` // the token of one's own invite links
+	Asked    []joinRecord   `cbor:"10,keyasint,omitempty"`
+	First    uint64         `cbor:"11,keyasint"`           // seq at which this device came in
+	Sent     int64          `cbor:"12,keyasint,omitempty"` // when something was last sent on Sending, unix milliseconds
+	Welcomed []uint64       `cbor:"13,keyasint,omitempty"` // own devices that were handed the group, by whomever
 }
 
 // closedChain is an own chain of an epoch that is over.

@@ -79,6 +79,9 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 		return nil, err
 	}
 	e.changed()
+	if addr == e.self.address {
+		e.allGroups()
+	}
 	return p, alarm
 }
 
@@ -158,7 +161,7 @@ func (n *listNews) raiseAlarm(p *person, kind string, entries [][]byte) {
 	if seen := h.Sum(nil); !bytes.Equal(seen, p.record.Alarm) {
 		next := p.record
 		next.Alarm = seen
-		n.next, n.notices = &next, []notice{{kind, ""}}
+		n.next, n.notices = &next, []notice{{kind: kind}}
 	}
 }
 
@@ -175,7 +178,7 @@ func (e *engine) otherAccount(p *person, addr address.Address, entries [][]byte)
 	next := p.record
 	next.Pending = entries
 	if p.pending == nil || !p.pending.Account.Equal(list.Account) {
-		news.next, news.notices = &next, []notice{{NoticeIdentityChanged, ""}}
+		news.next, news.notices = &next, []notice{{kind: NoticeIdentityChanged}}
 	} else if len(entries) > len(p.record.Pending) {
 		news.next = &next
 	}
@@ -189,16 +192,16 @@ func changes(before, now devicelist.List) (out []notice) {
 		switch {
 		case i >= len(before.Devices):
 			if d.Status == devicelist.Active {
-				out = append(out, notice{NoticeDeviceAdded, described(d)})
+				out = append(out, notice{kind: NoticeDeviceAdded, about: described(d)})
 			}
 		case before.Devices[i].Status == devicelist.Active:
 			if d.Status == devicelist.Revoked {
-				out = append(out, notice{NoticeDeviceRevoked, described(d)})
+				out = append(out, notice{kind: NoticeDeviceRevoked, about: described(d)})
 				continue
 			}
 			survivors++
 			if d.Name != before.Devices[i].Name {
-				out = append(out, notice{NoticeDeviceRenamed, described(d)})
+				out = append(out, notice{kind: NoticeDeviceRenamed, about: described(d)})
 			}
 		}
 	}
