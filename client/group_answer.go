@@ -67,7 +67,8 @@ func (e *engine) answerGroup(ctx context.Context, l *link, id groups.ID, k peerK
 	case err != nil:
 		return err
 	case admit:
-		return e.welcomeTo(ctx, l, id, all[i:i+1])
+		_, err = e.welcomeGroup(ctx, l, id, all[i:i+1])
+		return err
 	case key == nil:
 		return nil
 	}

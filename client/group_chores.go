@@ -47,6 +47,9 @@ func (e *engine) groupChores(ctx context.Context, l *link, id groups.ID) error {
 	if err != nil {
 		return err
 	}
+	if err := e.takeEarly(ctx, id); err != nil {
+		return err
+	}
 	if err := e.noteHeld(ctx, id); err != nil {
 		return err
 	}
