@@ -4,16 +4,23 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
-// handOutAt is how many devices are handed something in one transaction.
-const handOutAt = 32
+const (
+	// handOutAt is how many devices are handed something in one transaction.
+	handOutAt = 64
+	// handOutAtOnce is how many requests are under way at one time.
+	handOutAtOnce = 16
+)
 
 // listener is one device of a member, other than this one.
 type listener struct {
@@ -99,7 +106,16 @@ func (e *engine) reachable(ctx context.Context, l *link, to []listener) (ready [
 		if p == nil {
 			continue
 		}
-		err = e.ensureSession(ctx, l, p, d.peerKey)
+		for {
+			err = e.ensureSession(ctx, l, p, d.peerKey)
+			var refusal *relay.Error
+			if !errors.Is(err, ErrRateLimited) || !errors.As(err, &refusal) {
+				break
+			}
+			if err := e.rest(ctx, refusal.RetryAfter); err != nil {
+				return nil, err
+			}
+		}
 		switch {
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrUnknownRecipient), errors.Is(err, ErrIdentityChanged):
 			e.log.Warn("a device of a group has no session", "reason", reason(err))
@@ -112,28 +128,55 @@ func (e *engine) reachable(ctx context.Context, l *link, to []listener) (ready [
 	return ready, nil
 }
 
+// handed is a signal on its way to a device.
+type handed struct {
+	to   listener
+	o    *outboxRecord
+	done bool
+}
+
 // handOutPart seals the signals of one batch, commits them, and sends them. The
 // outbox may send them too; whoever is first, the result is the same.
 func (e *engine) handOutPart(ctx context.Context, l *link, to []listener, sig func(peerKey) groups.Signal) (done []listener, err error) {
-	type entry struct {
-		to     listener
-		o      *outboxRecord
-		result chan outcome
+	all, err := e.sealSignals(ctx, to, sig)
+	if err != nil {
+		return nil, err
 	}
-	var all []entry
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	turns := make(chan struct{}, handOutAtOnce)
+	var sending sync.WaitGroup
+	for _, x := range all {
+		turns <- struct{}{}
+		sending.Go(func() {
+			defer func() { <-turns }()
+			if err := e.sendHanded(ctx, l, x); err != nil {
+				stop(err)
+			}
+		})
+	}
+	sending.Wait()
+	for _, x := range all {
+		if x.done {
+			done = append(done, x.to)
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return done, err
+	}
+	return done, e.writeSettled(ctx)
+}
+
+// sealSignals commits a signal for each device, sealed and in the outbox.
+func (e *engine) sealSignals(ctx context.Context, to []listener, sig func(peerKey) groups.Signal) (all []*handed, err error) {
 	e.state.Lock()
+	defer e.state.Unlock()
 	var w *work
 	before := e.lastOrder
 	err = e.update(ctx, func(tx *vault.Tx) error {
-		e.lastOrder = before
-		for _, x := range all {
-			e.unexpect(x.o.ID, x.result)
-		}
-		all = all[:0]
+		e.lastOrder, all = before, nil
 		w = newWork(e, tx)
 		for _, d := range to {
-			c := content.NewControl(content.KindGroup, e.now())
-			c.Body = sig(d.peerKey).Encode()
 			pair, err := w.pair(d.peerKey)
 			if err != nil {
 				return err
@@ -141,6 +184,8 @@ func (e *engine) handOutPart(ctx context.Context, l *link, to []listener, sig fu
 			if !pair.Ready(e.now()) {
 				continue // it ended in this moment
 			}
+			c := content.NewControl(content.KindGroup, e.now())
+			c.Body = sig(d.peerKey).Encode()
 			o, err := w.sealControl(d.peerKey, c, 0)
 			if err != nil {
 				return err
@@ -148,38 +193,55 @@ func (e *engine) handOutPart(ctx context.Context, l *link, to []listener, sig fu
 			if err := putOutbox(tx, o); err != nil {
 				return err
 			}
-			all = append(all, entry{d, o, e.expect(o.ID)})
+			all = append(all, &handed{to: d, o: o})
 		}
 		return nil
 	})
 	if err != nil {
 		e.lastOrder = before
-	} else {
-		e.remember(w.pairs)
-	}
-	e.state.Unlock()
-	defer func() {
-		for _, x := range all {
-			e.unexpect(x.o.ID, x.result)
-		}
-	}()
-	if err != nil {
 		return nil, err
 	}
-	for _, x := range all {
-		_, err := e.deliver(ctx, l, x.o)
+	e.remember(w.pairs)
+	return all, nil
+}
+
+// sendHanded hands one signal to the server, and waits where that asks to slow
+// down. A signal that was dropped or must wait for the device is left to the
+// outbox.
+func (e *engine) sendHanded(ctx context.Context, l *link, x *handed) error {
+	for {
+		result := e.expect(x.o.ID)
+		wait, err := e.deliver(ctx, l, x.o)
+		e.unexpect(x.o.ID, result)
 		if err != nil {
-			return done, err
+			return err
 		}
+		var got outcome
 		select {
-		case got := <-x.result:
-			if got.accepted != nil {
-				done = append(done, x.to)
-			}
-		default: // dropped, or put off
+		case got = <-result:
+		default:
+		}
+		if x.done = got.accepted != nil; x.done || !errors.Is(got.err, ErrRateLimited) {
+			return nil
+		}
+		if err := e.rest(ctx, wait); err != nil {
+			return err
 		}
 	}
-	return done, e.writeSettled(ctx)
+}
+
+// rest waits as the server has asked.
+func (e *engine) rest(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(max(d, time.Second))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.life.Done():
+		return errClosed
+	}
 }
 
 // newWork is work outside the receiving of messages.

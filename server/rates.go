@@ -63,7 +63,7 @@ func (l *Limits) defaults() {
 		{&l.Meets, 60, 5 * time.Second},
 		{&l.BundlePair, 6, 10 * time.Minute},
 		{&l.BundleTarget, 60, 20 * time.Second},
-		{&l.BundleRequester, 120, 10 * time.Second},
+		{&l.BundleRequester, 1500, time.Second},
 		{&l.SendPair, 3000, 100 * time.Millisecond},
 		{&l.SendRequester, 4000, 20 * time.Millisecond},
 		{&l.SendBytes, 128 << 20, 15 * time.Microsecond},
