@@ -58,7 +58,7 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 		return false, ErrUnknownGroup
 	case r.Out:
 		return false, ErrNotMember
-	case r.Alarm != nil:
+	case r.stopped(roster):
 		return false, ErrGroupForked
 	}
 	all, err := e.audienceNow(ctx, l, roster)
