@@ -390,14 +390,15 @@ func (e *engine) settledAs(id []byte) *settledMessage {
 
 // writeSettled writes down what the server has accepted.
 func (e *engine) writeSettled(ctx context.Context) error {
+	// One at a time: the outbox and whoever hands out keys may both be here.
+	e.state.Lock()
+	defer e.state.Unlock()
 	e.mu.Lock()
 	settled := e.settled
 	e.mu.Unlock()
 	if len(settled) == 0 {
 		return nil
 	}
-	e.state.Lock()
-	defer e.state.Unlock()
 	err := e.update(ctx, func(tx *vault.Tx) error {
 		for _, s := range settled {
 			if _, err := tx.Delete(tableOutbox, s.id); err != nil {
