@@ -414,6 +414,13 @@ func (e *engine) Message(ctx context.Context, id string) (m Message, err error) 
 
 // Resolve implements API.
 func (e *engine) Resolve(ctx context.Context, word string) (string, error) {
+	if isGroupWord(word) {
+		id, err := e.findGroup(ctx, word)
+		if err != nil {
+			return "", err
+		}
+		return groupName(id), nil
+	}
 	a, err := e.resolve(ctx, word)
 	return a.String(), err
 }
