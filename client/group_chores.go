@@ -202,9 +202,9 @@ func (w *work) missedAtEnd(id groups.ID, k peerKey, old *openChain, before group
 	return w.e.lackMessages(w.tx, id, k, old.state.ID(), missed)
 }
 
-// groupTombstone takes note of an authentic message that its chain cannot open:
+// groupUnopened takes note of an authentic message that its chain cannot open:
 // it is asked for, and leaves a trace only if that is in vain.
-func (w *work) groupTombstone(m *incoming, k peerKey, id groups.ID, cause string) error {
+func (w *work) groupUnopened(m *incoming, k peerKey, id groups.ID, cause string) error {
 	wire, err := groups.ParseMessage(m.env.Message)
 	if err != nil {
 		return nil
