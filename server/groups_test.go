@@ -13,6 +13,7 @@ import (
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/grouplog"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/relayclient"
 	"github.com/pawl-chat/pawl/server"
@@ -45,9 +46,11 @@ func noise() []byte {
 // newTeam makes a group through c.
 func newTeam(t testing.TB, c *relayclient.Conn, members ...*person) *team {
 	t.Helper()
-	g := &team{t: t, token: draw32(), head: draw32(), seq: 1, members: members}
+	g := &team{t: t, token: draw32(), seq: 1, members: members}
 	rand.Read(g.group[:])
-	g.entries = []relay.GroupEntry{{Seq: 1, Head: g.head, Blob: noise()}}
+	first := relay.GroupEntry{Seq: 1, Blob: noise()}
+	first.Head = grouplog.Head(g.group, 1, first.Prev, first.Blob)
+	g.head, g.entries = first.Head, []relay.GroupEntry{first}
 	if err := c.GroupCreate(t.Context(), g.creation()); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +64,13 @@ func (g *team) creation() relay.GroupCreate {
 
 // next is an entry that would follow, the end of the epoch if next is given.
 func (g *team) next(next []byte) relay.GroupAppend {
-	return relay.GroupAppend{Group: g.group, Seq: g.seq + 1, Prev: g.head, Head: draw32(), Blob: noise(), Token: g.token, NextToken: next}
+	return g.hashed(relay.GroupAppend{Group: g.group, Seq: g.seq + 1, Prev: g.head, Blob: noise(), Token: g.token, NextToken: next})
+}
+
+// hashed gives an entry the head that it must have.
+func (g *team) hashed(a relay.GroupAppend) relay.GroupAppend {
+	a.Head = grouplog.Head(a.Group, a.Seq, a.Prev, a.Blob)
+	return a
 }
 
 // place appends what must be placed.
@@ -142,6 +151,8 @@ func TestR_REL_43_Log(t *testing.T) {
 	}
 	other := g.creation()
 	other.Blob = []byte("another")
+	wantCode(t, b.GroupCreate(t.Context(), other), relay.BadRequest) // R-REL-53
+	other.Head = grouplog.Head(other.Group, 1, [32]byte{}, other.Blob)
 	wantCode(t, b.GroupCreate(t.Context(), other), relay.Exists)
 
 	first := g.token
@@ -166,6 +177,10 @@ func TestR_REL_43_Log(t *testing.T) {
 	if placed, err := a.GroupAppend(t.Context(), changed); err != nil || placed.Ok {
 		t.Fatalf("the same entry for another epoch: %+v, %v", placed, err)
 	}
+	wrong := g.next(nil)
+	wrong.Head = draw32()
+	_, err = a.GroupAppend(t.Context(), wrong)
+	wantCode(t, err, relay.BadRequest) // R-REL-53
 	reused := g.next(first[:])
 	_, err = a.GroupAppend(t.Context(), reused)
 	wantCode(t, err, relay.BadRequest)
@@ -297,6 +312,7 @@ func TestR_REL_44_OldTokens(t *testing.T) {
 		refused := []*relay.Error{wantCode(t, err, relay.NotFound)}
 		add := g.next(nil)
 		add.Group, add.Token = who.group, who.token
+		add = g.hashed(add)
 		_, err = eve.GroupAppend(t.Context(), add)
 		refused = append(refused, wantCode(t, err, relay.NotFound))
 		m := g.message(0, "let me in")
@@ -324,6 +340,7 @@ func TestR_REL_52_LogLimits(t *testing.T) {
 	newTeam(t, a)
 	third := g.creation()
 	third.Group[0]++
+	third.Head = grouplog.Head(third.Group, 1, [32]byte{}, third.Blob)
 	e := wantCode(t, a.GroupCreate(t.Context(), third), relay.RateLimited)
 	if e.RetryAfter <= 0 || e.RetryAfter > time.Hour {
 		t.Errorf("retry after %v", e.RetryAfter)
@@ -335,10 +352,10 @@ func TestR_REL_52_LogLimits(t *testing.T) {
 	_, err := a.GroupAppend(t.Context(), long)
 	wantCode(t, err, relay.BadRequest)
 	long.Blob = long.Blob[1:]
-	g.place(a, long)
+	g.place(a, g.hashed(long))
 	long = g.next(nil)
 	long.Blob = make([]byte, 300)
-	_, err = a.GroupAppend(t.Context(), long) // no more bytes
+	_, err = a.GroupAppend(t.Context(), g.hashed(long)) // no more bytes
 	wantCode(t, err, relay.RateLimited)
 	g.place(a, g.next(nil))
 	_, err = a.GroupAppend(t.Context(), g.next(nil)) // no more entries
