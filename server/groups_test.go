@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
-	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/grouplog"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/relayclient"
@@ -296,9 +295,13 @@ func TestR_REL_44_OldTokens(t *testing.T) {
 	}
 	late := g.next(nil)
 	late.Token = first
-	placed, err := eve.GroupAppend(t.Context(), late)
-	if err != nil || placed.Ok || placed.Seq != uint64(end) {
-		t.Fatalf("a former member places an entry: %+v, %v", placed, err)
+	forked := late // after the end that the token knows
+	forked.Seq, forked.Prev = uint64(end)+1, g.entries[end-1].Head
+	for _, a := range []relay.GroupAppend{late, g.hashed(forked)} {
+		placed, err := eve.GroupAppend(t.Context(), a)
+		if err != nil || placed.Ok || placed.Seq != uint64(end) || placed.Head != g.entries[end-1].Head {
+			t.Fatalf("a former member places an entry: %+v, %v", placed, err)
+		}
 	}
 	// The member of today sees no entry of the time before.
 	wantEntries(t, readTeam(t, a, g, g.token, 1), g.entries[end:])
@@ -375,18 +378,6 @@ func TestR_REL_52_LogLimits(t *testing.T) {
 	}
 	_, err = b.GroupSend(t.Context(), m)
 	wantCode(t, err, relay.BadRequest)
-}
-
-// grow adds a device to a person's list.
-func grow(t testing.TB, p *person, c *relayclient.Conn) address.Device {
-	t.Helper()
-	id := address.NewDevice()
-	entry := p.next(func(l *devicelist.List) { l.Devices = append(l.Devices, p.describe(id, key(t))) })
-	if err := c.PutDeviceList(t.Context(), entry); err != nil {
-		t.Fatal(err)
-	}
-	p.held(entry)
-	return id
 }
 
 // people makes n accounts with a device each.
