@@ -53,7 +53,7 @@ func (e *engine) groupChores(ctx context.Context, l *link, id groups.ID) error {
 	if err := e.noteHeld(ctx, id); err != nil {
 		return err
 	}
-	if err := e.lookAtChains(ctx, id); err != nil {
+	if err := e.lookAtChains(ctx, id, e.now()); err != nil {
 		return err
 	}
 	due, err := e.dueAsks(ctx, id)
@@ -232,8 +232,7 @@ func (e *engine) askForKeys(ctx context.Context, id groups.ID, lacking groups.En
 
 // lookAtChains notes what has been skipped on the chains of a group, and erases
 // keys that have outlived their time (R-GRP-70).
-func (e *engine) lookAtChains(ctx context.Context, id groups.ID) error {
-	now := e.now()
+func (e *engine) lookAtChains(ctx context.Context, id groups.ID, now time.Time) error {
 	look := func(tx *vault.Tx, fn func(c chainRecord, s groups.Receiving) error) error {
 		return tx.Scan(tableChain, id[:], firstOrder, lastOrder, 0, false, func(r vault.Row) error {
 			c, err := decodeRecord[chainRecord](r.Value)
