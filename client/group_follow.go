@@ -198,7 +198,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		if s.Key.Head == entry.Head && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
+		if s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
 			found = s.Key
 		}
 		return nil
