@@ -204,7 +204,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		if s.Key.Head == entry.Head && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
+		if s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
 			found = s.Key
 		}
 		return nil
@@ -284,7 +284,7 @@ func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 	if line.Author == e.self.record.Address {
 		kind = NoticeGroupLeft
 	}
-	n := notice{kind: kind, about: e.self.record.Address, by: line.Author}
+	n := notice{kind: kind, about: e.self.record.Address, by: line.Author, mine: line.Device == uint64(e.self.device)}
 	if err := e.putNotice(tx, groupName(id), n); err != nil {
 		return err
 	}
@@ -298,7 +298,7 @@ func (e *engine) putGroupNotice(tx *vault.Tx, id groups.ID, entry groups.Entry) 
 	for _, m := range c.Members {
 		who = append(who, m.Address)
 	}
-	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address}
+	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address, mine: entry.Author.Device == uint64(e.self.device)}
 	switch c.Kind {
 	case groups.Create:
 		n.kind, n.about = NoticeGroupCreated, c.Name
