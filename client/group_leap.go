@@ -201,3 +201,50 @@ func (e *engine) caughtUp(ctx context.Context, id groups.ID) error {
 		return nil
 	})
 }
+
+// maxAskIn bounds the devices that are asked into a group.
+const maxAskIn = 3
+
+// askIn asks for everything about a group that this device is not in, where
+// others hand it their sender keys all the same: the welcome was lost. Strangers
+// are not asked.
+func (e *engine) askIn(ctx context.Context, id groups.ID) error {
+	var from []peerKey
+	err := e.view(ctx, func(tx *vault.Tx) error {
+		return tx.Scan(tableChain, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			c, err := decodeRecord[chainRecord](row.Value)
+			if k := c.key(); err == nil && len(from) < maxAskIn && !slices.Contains(from, k) {
+				from = append(from, k)
+			}
+			return err
+		})
+	})
+	if err != nil || len(from) == 0 {
+		return err
+	}
+	return e.groupStep(ctx, func(w *work) error {
+		for _, k := range from {
+			p, err := w.person(k.address)
+			if err != nil {
+				return err
+			}
+			if p == nil || p.pending != nil || p.stranger() || !activeIn(p.list, k.device) {
+				continue
+			}
+			r, err := getAsk(w.tx, id, k)
+			if err != nil {
+				return err
+			}
+			if r.Welcome = true; r.askAt() > e.now().UnixMilli() {
+				continue
+			}
+			if err := w.askNow(id, &r); err != nil {
+				return err
+			}
+			if err := putAsk(w.tx, id, &r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

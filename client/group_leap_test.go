@@ -56,3 +56,32 @@ func TestR_GRP_71_LostKeys(t *testing.T) {
 		t.Errorf("still asking: %+v, %v", asked, err)
 	}
 }
+
+// R-GRP-71: who was let in and has not heard of it asks those who hand out their
+// keys.
+func TestR_GRP_71_LostWelcome(t *testing.T) {
+	c, group, s := lossyCircle(t, "alice", "bob")
+	ctx := t.Context()
+	c.of["dave"], _ = c.w.join("dave")
+	t.Cleanup(func() { c.of["dave"].Close() })
+	if _, err := c.of["dave"].Send(ctx, "bob", "hello", SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.mu.Lock()
+	s.lose = func(to string, e content.Envelope) bool { return to == "dave" }
+	s.mu.Unlock()
+	if _, err := c.of["alice"].ChangeGroup(ctx, group, GroupChange{Add: []string{"dave"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.loseNothing()
+	c.look("bob")
+	c.say("bob", "one")
+	var got []string
+	c.until("dave is in", func() bool {
+		got = append(got, c.got("dave")...)
+		return len(got) > 0
+	}, "alice", "bob", "dave")
+	if !slices.Equal(got, []string{"bob: one"}) {
+		t.Errorf("got %q", got)
+	}
+}
