@@ -40,11 +40,8 @@ func (e *engine) groupStep(ctx context.Context, step func(w *work) error) error 
 // are over are disclosed, and old keys are erased.
 func (e *engine) groupChores(ctx context.Context, l *link, id groups.ID) error {
 	g, roster, err := e.readGroup(ctx, id)
-	if err != nil {
+	if err != nil || g == nil || g.Out {
 		return err
-	}
-	if g == nil || g.Out {
-		return e.askIn(ctx, id)
 	}
 	all, err := e.audienceNow(ctx, l, roster)
 	if err != nil {

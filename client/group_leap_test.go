@@ -57,9 +57,9 @@ func TestR_GRP_71_LostKeys(t *testing.T) {
 	}
 }
 
-// R-GRP-71: who was let in and has not heard of it asks those who hand out their
+// R-GRP-54: who was let in and has not heard of it asks those who hand out their
 // keys.
-func TestR_GRP_71_LostWelcome(t *testing.T) {
+func TestR_GRP_54_LostWelcome(t *testing.T) {
 	c, group, s := lossyCircle(t, "alice", "bob")
 	ctx := t.Context()
 	c.of["dave"], _ = c.w.join("dave")
