@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"math"
 	"slices"
 	"time"
@@ -115,6 +116,37 @@ func (e *engine) lackWelcome(tx *vault.Tx, id groups.ID, k peerKey) error {
 	}
 	r.Welcome = true
 	return putAsk(tx, id, &r)
+}
+
+// caughtUp notes that nothing is lacking to follow a group's log.
+func (e *engine) caughtUp(ctx context.Context, id groups.ID) error {
+	var asked []askRecord
+	find := func(tx *vault.Tx) error {
+		asked = nil
+		return tx.Scan(tableGroupAsk, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			r, err := decodeRecord[askRecord](row.Value)
+			if r.Welcome {
+				asked = append(asked, r)
+			}
+			return err
+		})
+	}
+	if err := e.view(ctx, find); err != nil || len(asked) == 0 {
+		return err
+	}
+	return e.groupStep(ctx, func(w *work) error {
+		if err := find(w.tx); err != nil {
+			return err
+		}
+		for i := range asked {
+			asked[i].Welcome = false
+			asked[i].settle()
+			if err := putAsk(w.tx, id, &asked[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (e *engine) lack(tx *vault.Tx, id groups.ID, k peerKey, l lackRecord) error {

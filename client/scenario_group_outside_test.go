@@ -62,7 +62,7 @@ func (c *crowd) outsiders(h *told) {
 			if h.in[i][me] || h.in[i+1][me] || !c.readable(x.secrets, c.id, i) {
 				continue
 			}
-			if h.within(me, h.epoch[i]) {
+			if h.within(me, max(h.epoch[i], 1)) {
 				c.thefts.left++ // before it came in, or after it left: one epoch has one secret
 				continue
 			}
