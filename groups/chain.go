@@ -27,7 +27,7 @@ func (s *Sender) valid() bool {
 }
 
 // Before names the chain that a new one takes the place of, and how many
-// messages were sent on it. The zero Before is none.
+// messages were sent on it (R-GRP-19). The zero Before is none.
 type Before struct {
 	Chain ChainID
 	Count uint32

@@ -40,6 +40,26 @@ func Accept(k ChainKey, s Sender) (Receiving, error) {
 	return Receiving{binding: b, key: k.Key, next: k.Index, floor: k.Index}, nil
 }
 
+// Renew takes the same chain once more, handed out again by its device at a
+// later index (R-GRP-36): the chain moves there, and never back. What was opened
+// stays opened, skipped keys stay, indexes between are too old. ErrUnknownChain
+// says that k is another chain, ErrClosed that this one is closed.
+func (r Receiving) Renew(k ChainKey) (Receiving, error) {
+	again, err := Accept(k, r.Sender())
+	switch {
+	case err != nil:
+		return Receiving{}, err
+	case again.chain != r.chain:
+		return Receiving{}, ErrUnknownChain
+	case r.closed:
+		return Receiving{}, ErrClosed
+	case k.Index > r.next:
+		r.key, r.next, r.floor = again.key, k.Index, k.Index
+		r.generation++ // floor and skipped part go together
+	}
+	return r, nil
+}
+
 // ID returns the chain's id.
 func (r Receiving) ID() ChainID { return r.chain }
 
@@ -78,7 +98,7 @@ func (r Receiving) Missed() []uint32 {
 
 // Lost returns the indexes below count that have not arrived and still could:
 // what to ask for when the chain after this one says that it had count
-// messages. It returns the newest limit of them, ascending.
+// messages (R-GRP-19). It returns the newest limit of them, ascending.
 func (r Receiving) Lost(count uint32, limit int) []uint32 {
 	var out []uint32
 	for i := count; i > r.next && len(out) < limit; i-- {

@@ -48,8 +48,8 @@ type Again struct {
 	Content []byte // encoded content; empty when the sender has it no more
 }
 
-// Disclosed makes the signing key of a closed chain known (R-GRP-16). It
-// travels inside the group.
+// Disclosed makes the signing key of a closed chain known (R-GRP-16,
+// R-GRP-37). It travels inside the group.
 type Disclosed struct {
 	Chain ChainID
 	Seed  [32]byte
