@@ -82,9 +82,10 @@ type outcome struct {
 type settledMessage struct {
 	id      []byte
 	control bool
-	devices []uint64 // of the recipient
-	full    []uint64 // those of them that were left out, their mailboxes being full
-	ownFull []uint64 // own devices that were left out
+	devices []uint64      // of the recipient
+	full    []uint64      // those of them that were left out, their mailboxes being full
+	ownFull []uint64      // own devices that were left out
+	group   *groupSettled // of a message to a group
 }
 
 func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {

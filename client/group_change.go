@@ -35,8 +35,8 @@ func (e *engine) changeGroup(ctx context.Context, id groups.ID, make func(groups
 			return ErrUnknownGroup
 		case r.Out:
 			return ErrNotMember
-		case r.Alarm != nil:
-			return ErrGroupForked
+		case r.Alarm != nil && r.Alarm.With == "":
+			return ErrGroupForked // with a member it is over when they are none any more
 		}
 		c, err := make(roster)
 		if err == nil {

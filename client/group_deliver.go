@@ -12,14 +12,6 @@ import (
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
-const (
-	// ChainLife is how long an epoch lasts before the next message begins
-	// another.
-	ChainLife = 7 * 24 * time.Hour
-	// ChainMessages is how many messages a device seals on one chain.
-	ChainMessages = 1000
-)
-
 // deliverGroup hands one message to a group to the server, as one ciphertext
 // for all devices (R-GRP-50). Before that the log is followed, the keys are
 // replaced if they have to be (R-GRP-45), and every device is handed the chain: a
@@ -66,7 +58,7 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 		return false, ErrUnknownGroup
 	case r.Out:
 		return false, ErrNotMember
-	case r.Alarm != nil:
+	case r.stopped(roster):
 		return false, ErrGroupForked
 	}
 	all, err := e.audienceNow(ctx, l, roster)
@@ -120,14 +112,14 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 // rekeyDue reports whether the keys have to be replaced before anything is sent
 // (R-GRP-45).
 func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Roster, all []listener) (bool, error) {
-	if roster.RekeyDue || e.now().Sub(roster.EpochAt) >= ChainLife {
+	if roster.RekeyDue || e.now().Sub(roster.EpochAt) >= groups.EpochLife {
 		return true, nil
 	}
 	chain, now, err := r.sending(roster.Epoch)
 	if err != nil {
 		return false, err
 	}
-	if now && chain.Index() >= ChainMessages {
+	if now && chain.Index() >= groups.EpochMessages {
 		return true, nil
 	}
 	return e.departed(ctx, r.id(), all)

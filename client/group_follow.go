@@ -74,7 +74,9 @@ func (e *engine) readGroup(ctx context.Context, id groups.ID) (r *groupRecord, r
 func (e *engine) takeEntry(ctx context.Context, id groups.ID, in relay.GroupEntry) (lacking groups.Entry, err error) {
 	e.state.Lock()
 	defer e.state.Unlock()
+	forked := false
 	err = e.update(ctx, func(tx *vault.Tx) error {
+		forked = false
 		r, err := getGroup(tx, id)
 		if err != nil || r == nil || r.Out {
 			return err
@@ -84,6 +86,7 @@ func (e *engine) takeEntry(ctx context.Context, id groups.ID, in relay.GroupEntr
 			return err // somebody else has taken it
 		}
 		if in.Prev != roster.Head || groups.HeadOf(id, in.Seq, roster.Head, in.Blob) != in.Head {
+			forked = true
 			return e.noteFork(tx, r, "", in.Seq)
 		}
 		entry, err := groups.Read(id, in.Seq, roster.Head, r.secret(), roster.Epoch, in.Blob)
@@ -121,6 +124,9 @@ func (e *engine) takeEntry(ctx context.Context, id groups.ID, in relay.GroupEntr
 	})
 	if err == nil {
 		e.changed()
+	}
+	if err == nil && forked {
+		err = ErrGroupForked
 	}
 	return lacking, err
 }

@@ -302,6 +302,11 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 // takeChain keeps a chain that is not known yet.
 func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) error {
 	if known, err := w.chain(key.Chain); err != nil || known != nil {
+		if err == nil && key.Index > known.state.Index()+groups.MaxJump {
+			if next, err := known.state.Renew(key); err == nil { // what is between is lost anyway
+				known.state, known.changed = next, true
+			}
+		}
 		return err
 	}
 	state, err := groups.Accept(key, sender)

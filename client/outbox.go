@@ -425,7 +425,9 @@ func (e *engine) writeSettled(ctx context.Context) error {
 // failed, with its cause.
 func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why error) error {
 	if o.Control || o.Quiet {
-		return e.drop(ctx, o)
+		err := e.drop(ctx, o)
+		e.tell(o.ID, outcome{failed: true, err: why})
+		return err
 	}
 	e.state.Lock()
 	defer e.state.Unlock()

@@ -141,18 +141,19 @@ type incoming struct {
 
 // work is what a batch does to session states until it is committed.
 type work struct {
-	e       *engine
-	tx      *vault.Tx
-	pairs   map[peerKey]session.Pair
-	changes map[peerKey]*session.Change
-	people  map[string]*person
-	handled []envelopeHash           // to remember
-	owed    map[peerKey][]content.ID // texts that were stored
-	expiry  []int64                  // ends of lifetimes
-	wanted  []string                 // people to look up after the commit
-	refresh bool                     // the own device list has changed
-	claims  []content.Claims         // receipts that one's other devices are to hear of
-	asks    map[address.Device]content.HistoryAsk
+	e           *engine
+	tx          *vault.Tx
+	pairs       map[peerKey]session.Pair
+	changes     map[peerKey]*session.Change
+	people      map[string]*person
+	handled     []envelopeHash           // to remember
+	owed        map[peerKey][]content.ID // texts that were stored
+	owedInGroup map[peerKey][]content.ID // texts of groups that were stored
+	expiry      []int64                  // ends of lifetimes
+	wanted      []string                 // people to look up after the commit
+	refresh     bool                     // the own device list has changed
+	claims      []content.Claims         // receipts that one's other devices are to hear of
+	asks        map[address.Device]content.HistoryAsk
 	// befriended: somebody is a stranger no longer, and may be owed receipts.
 	befriended bool
 
@@ -195,7 +196,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	for _, at := range w.expiry {
 		e.lives(at)
 	}
-	if len(w.owed) > 0 || w.befriended {
+	if len(w.owed) > 0 || len(w.owedInGroup) > 0 || w.befriended {
 		wake(e.owedKick)
 	}
 	if len(w.wanted) > 0 || w.refresh {
@@ -365,6 +366,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	if k.address == w.e.self.record.Address {
 		if c.Kind == content.KindSync {
 			return w.syncAgain(m, k, c.Sync)
+		}
+		if c.Kind == content.KindReceipt { // of a message to a group (R-GRP-64)
+			return w.receipt(k, c.Receipt)
 		}
 		return nil
 	}

@@ -177,6 +177,9 @@ func (r *messageRecord) message() Message {
 	m.Repaired = m.Repair == RepairDone
 	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
+	if _, ok := groupID(r.Conversation); ok {
+		m.inGroup(r)
+	}
 	return m
 }
 
