@@ -388,16 +388,23 @@ func (e *engine) settledAs(id []byte) *settledMessage {
 	return nil
 }
 
-// writeSettled writes down what the server has accepted.
+// writeSettled writes down what the server has accepted. Several may call it at
+// once: what one has taken up is not there for the next.
 func (e *engine) writeSettled(ctx context.Context) error {
 	e.mu.Lock()
-	settled := e.settled
+	none := len(e.settled) == 0
 	e.mu.Unlock()
-	if len(settled) == 0 {
+	if none {
 		return nil
 	}
 	e.state.Lock()
 	defer e.state.Unlock()
+	e.mu.Lock()
+	settled := e.settled // others only append to it
+	e.mu.Unlock()
+	if len(settled) == 0 {
+		return nil
+	}
 	err := e.update(ctx, func(tx *vault.Tx) error {
 		for _, s := range settled {
 			if _, err := tx.Delete(tableOutbox, s.id); err != nil {
