@@ -60,7 +60,7 @@ const (
 	// DiscloseAfter is after how long without a message on it the signing key of
 	// an own chain is disclosed, whoever has said nothing: longer than mailboxes
 	// keep messages.
-	DiscloseAfter = 31 * 24 * time.Hour
+	DiscloseAfter = 38 * 24 * time.Hour
 	// ClosedChainFor is how long another device's closed chain is kept, counted
 	// from its making.
 	ClosedChainFor = 180 * 24 * time.Hour
