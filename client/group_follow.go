@@ -186,7 +186,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 			return err
 		}
 		r.Secret, r.Sending, r.Sent = p.Secret, p.Sending, 0
-		return e.dropCandidates(tx, id)
+		return e.dropCandidates(tx, id, entry.Seq)
 	}
 	var found *groups.Key
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
@@ -198,7 +198,8 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		if s.Key.Head == entry.Head && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
+		// The commitment says that it is the one, whoever it comes from.
+		if s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
 			found = s.Key
 		}
 		return nil
@@ -213,13 +214,33 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		return err
 	}
 	r.Secret = append([]byte(nil), found.Secret[:]...)
-	return e.dropCandidates(tx, id)
+	return e.dropCandidates(tx, id, entry.Seq)
 }
 
-// dropCandidates forgets what was handed out for entries that can no longer
-// come.
-func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID) error {
-	return deleteAll(tx, tableGroupKey, id[:])
+// dropCandidates forgets what was handed out for entries up to seq: they can no
+// longer come. Who was away for several epochs needs the others yet.
+func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, seq uint64) error {
+	var keys [][]byte
+	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		if err != nil {
+			return err
+		}
+		s, err := groups.ParseSignal(c.Signal)
+		if err != nil || s.Key == nil {
+			return ErrStoreDamaged
+		}
+		if s.Key.Seq <= seq {
+			keys = append(keys, row.Key)
+		}
+		return nil
+	})
+	for _, k := range keys {
+		if err == nil {
+			_, err = tx.Delete(tableGroupKey, k)
+		}
+	}
+	return err
 }
 
 // deleteAll deletes every row of a group of a table.

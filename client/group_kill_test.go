@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
@@ -62,7 +63,7 @@ func (c *circle) restart(name string, f *fuse) {
 	c.of[name].Close()
 	cfg := c.at[name]
 	if f != nil {
-		cfg.probe = &probe{commit: f.commit}
+		cfg.probe = &probe{commit: f.commit, sealed: func(peerKey, []byte, session.Sealed) {}}
 	}
 	again, err := Open(context.Background(), cfg)
 	if err != nil {
