@@ -22,12 +22,18 @@ type fuse struct {
 	left  int // zero for never
 	saved bool
 	dead  bool
-	kill  func() // ends the process' connections, outside of the engine's locks
+	once  func(*vault.Tx) bool // kills it after the transaction in which this is so
 }
 
 func (f *fuse) light(n int, saved bool) {
 	f.mu.Lock()
 	f.left, f.saved = n, saved
+	f.mu.Unlock()
+}
+
+func (f *fuse) when(once func(*vault.Tx) bool) {
+	f.mu.Lock()
+	f.once = once
 	f.mu.Unlock()
 }
 
@@ -42,6 +48,17 @@ func (f *fuse) commit(ctx context.Context, v *vault.Vault, fn func(*vault.Tx) er
 	defer f.mu.Unlock()
 	if f.dead {
 		return errKilled
+	}
+	if f.once != nil {
+		err := v.Update(ctx, func(tx *vault.Tx) error {
+			err := fn(tx)
+			f.dead = err == nil && f.once(tx)
+			return err
+		})
+		if f.dead {
+			return errors.Join(err, errKilled)
+		}
+		return err
 	}
 	if f.left == 0 {
 		return v.Update(ctx, fn)
@@ -289,5 +306,44 @@ func TestR_GRP_47_KilledMember(t *testing.T) {
 				t.Errorf("killed %d times only", kills)
 			}
 		})
+	}
+}
+
+// TestR_GRP_47_NextChange: a change that was cut short is not lost when the
+// person makes another one before it has gone on, be that allowed or not.
+func TestR_GRP_47_NextChange(t *testing.T) {
+	c := newCircle(t, "alice", "bob", "dave")
+	for _, next := range []groups.Change{
+		{Kind: groups.Rename, Name: "colleagues"}, c.removal("bob"), c.removal("alice"),
+	} {
+		id := c.found("alice", "bob")
+		f := &fuse{}
+		c.restart("alice", f)
+		c.look("alice")
+		change := groups.Change{Kind: groups.Add, Members: []groups.Member{c.member(c.of["alice"], "dave")}}
+		f.when(func(tx *vault.Tx) bool { // what it takes to go on is durable, and nothing else
+			r, err := getGroup(tx, id)
+			return err == nil && r.Pending != nil
+		})
+		if err := c.change("alice", id, change); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		if r, _ := c.group("alice", id); r.Pending == nil {
+			t.Fatal("nothing is pending")
+		}
+		c.restart("alice", nil)
+		err := c.change("alice", id, next) // before the care for groups has looked, or beside it
+		if next.Members != nil && next.Members[0].Address == c.address("alice") {
+			if !errors.Is(err, ErrNotAllowed) {
+				t.Errorf("alice removes herself: %v", err)
+			}
+		} else if err != nil {
+			t.Error(err)
+		}
+		c.look("alice")
+		_, roster := c.group("alice", id)
+		if _, in := roster.Member(c.address("dave")); !in {
+			t.Errorf("%v: the change before it is lost", next.Kind)
+		}
 	}
 }
