@@ -37,15 +37,23 @@ func (e *engine) groupsLoop() {
 		if l == nil {
 			continue
 		}
-		due := e.dueGroups(l, all)
-		for id := range due {
-			if err := e.lookAfter(e.life, l, id); err != nil && e.life.Err() == nil {
-				e.log.Info("a group could not be looked after", "reason", reason(err))
-				if errors.Is(err, ErrUnreachable) {
-					break
-				}
+		e.tend(e.life, l, all)
+	}
+}
+
+// tend looks after the groups that are due.
+func (e *engine) tend(ctx context.Context, l *link, all bool) {
+	defer e.contactMu.lock("groups")()
+	due := e.dueGroups(l, all)
+	for id := range due {
+		if err := e.lookAfter(ctx, l, id); err != nil && ctx.Err() == nil {
+			e.log.Info("a group could not be looked after", "reason", reason(err))
+			if errors.Is(err, ErrUnreachable) {
+				break
 			}
 		}
+	}
+	if len(due) > 0 {
 		e.changed()
 	}
 }

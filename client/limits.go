@@ -59,7 +59,7 @@ const (
 	GroupAskFor = 8 * 24 * time.Hour
 	// DiscloseAfter is after how long without a message on it the signing key of
 	// an own chain is disclosed, whoever has said nothing: longer than mailboxes
-	// keep messages.
+	// keep messages, and than any device takes one on the chain (groups.ChainLife).
 	DiscloseAfter = 38 * 24 * time.Hour
 	// ClosedChainFor is how long another device's closed chain is kept, counted
 	// from its making.

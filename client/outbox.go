@@ -388,19 +388,13 @@ func (e *engine) settledAs(id []byte) *settledMessage {
 	return nil
 }
 
-// writeSettled writes down what the server has accepted. Several may call it at
-// once: what one has taken up is not there for the next.
+// writeSettled writes down what the server has accepted.
 func (e *engine) writeSettled(ctx context.Context) error {
-	e.mu.Lock()
-	none := len(e.settled) == 0
-	e.mu.Unlock()
-	if none {
-		return nil
-	}
+	// One at a time: the outbox and whoever hands out keys may both be here.
 	e.state.Lock()
 	defer e.state.Unlock()
 	e.mu.Lock()
-	settled := e.settled // others only append to it
+	settled := e.settled
 	e.mu.Unlock()
 	if len(settled) == 0 {
 		return nil

@@ -68,6 +68,7 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 		}
 		e.log.Warn("a repair was put off", "reason", reason(err))
 	}
+	e.tend(ctx, l, false)
 	e.push()
 	return e.emptied(ctx)
 }
@@ -413,6 +414,13 @@ func (e *engine) Message(ctx context.Context, id string) (m Message, err error) 
 
 // Resolve implements API.
 func (e *engine) Resolve(ctx context.Context, word string) (string, error) {
+	if isGroupWord(word) {
+		id, err := e.findGroup(ctx, word)
+		if err != nil {
+			return "", err
+		}
+		return groupName(id), nil
+	}
 	a, err := e.resolve(ctx, word)
 	return a.String(), err
 }
