@@ -51,9 +51,13 @@ func (c *circle) until(what string, done func() bool, names ...string) {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
 	defer cancel()
+	pace := time.NewTicker(50 * time.Millisecond) // every look costs the server a few
+	defer pace.Stop()
 	for !done() {
-		if ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			c.t.Fatalf("in vain: %s", what)
+		case <-pace.C:
 		}
 		c.look(names...)
 		for _, n := range names {
