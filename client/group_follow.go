@@ -299,7 +299,7 @@ func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 	if line.Author == e.self.record.Address {
 		kind = NoticeGroupLeft
 	}
-	n := notice{kind: kind, about: e.self.record.Address, by: line.Author}
+	n := notice{kind: kind, about: e.self.record.Address, by: line.Author, mine: line.Device == uint64(e.self.device)}
 	if err := e.putNotice(tx, groupName(id), n); err != nil {
 		return err
 	}
@@ -313,7 +313,7 @@ func (e *engine) putGroupNotice(tx *vault.Tx, id groups.ID, entry groups.Entry) 
 	for _, m := range c.Members {
 		who = append(who, m.Address)
 	}
-	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address}
+	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address, mine: entry.Author.Device == uint64(e.self.device)}
 	switch c.Kind {
 	case groups.Create:
 		n.kind, n.about = NoticeGroupCreated, c.Name
