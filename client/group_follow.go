@@ -41,13 +41,19 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 			return e.forkedByServer(ctx, id, page.Seq) // R-GRP-41
 		}
 		if len(page.Entries) == 0 {
-			return nil
+			return e.caughtUp(ctx, id)
 		}
+	entries:
 		for _, in := range page.Entries {
 			lacking, err := e.takeEntry(ctx, id, in)
 			switch {
 			case errors.Is(err, errNoChain), errors.Is(err, errNoSecret):
 				e.log.Info("a change of a group waits for its keys")
+				if leapt, lerr := e.leap(ctx, l, id); lerr != nil {
+					return lerr
+				} else if leapt {
+					break entries
+				}
 				return e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret))
 			case err != nil:
 				return err
