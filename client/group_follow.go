@@ -23,7 +23,8 @@ var (
 )
 
 // followGroup applies what is new in a group's log (R-GRP-40). What it lacks
-// to do so is asked for, and it is taken up again when that has come.
+// to do so is asked for, and it is taken up again when that has come: until then
+// errNoSender says that nothing can be sent or changed.
 func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 	defer e.contactMu.lock("log/" + string(id[:]))()
 	for {
@@ -48,7 +49,7 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 			switch {
 			case errors.Is(err, errNoChain), errors.Is(err, errNoSecret):
 				e.log.Info("a change of a group waits for its keys")
-				return e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret))
+				return errors.Join(errNoSender, e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret)))
 			case err != nil:
 				return err
 			}
