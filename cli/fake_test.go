@@ -50,6 +50,7 @@ type fake struct {
 	hidden  []client.Group // known after a Sync
 	changed []client.GroupChange
 	step    func() *client.GroupStep
+	onSync  func()
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
 	request client.RegisterRequest
@@ -173,6 +174,9 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 
 func (f *fake) Sync(context.Context) error {
 	if f.fail["Sync"] == nil {
+		if f.onSync != nil {
+			f.onSync()
+		}
 		f.groups, f.hidden = append(f.groups, f.hidden...), nil
 	}
 	return f.fail["Sync"]

@@ -54,12 +54,9 @@ func (a *app) findGroup(ctx context.Context, api client.API, word string) (clien
 	}
 	var ambiguous *client.AmbiguousError
 	if errors.As(err, &ambiguous) {
-		id, err := a.which(ctx, api, "", err)
-		if err != nil {
-			return g, err
-		}
-		if g, err = api.Group(ctx, id); err != nil {
-			return g, err
+		var id string
+		if id, err = a.which(ctx, api, "", err); err == nil {
+			g, err = api.Group(ctx, id)
 		}
 	}
 	if err == nil {
@@ -214,7 +211,7 @@ func mineWord(g client.Group) string {
 func (a *app) attention(g client.Group) string {
 	var list []string
 	if g.Alarm != nil {
-		list = append(list, a.out.out().bold(red, "ALARM: rosters differ"))
+		list = append(list, "ALARM: rosters differ")
 	}
 	if n := len(g.Requests); n == 1 {
 		list = append(list, "1 asks to be let in")

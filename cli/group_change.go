@@ -268,7 +268,7 @@ func (a *app) member(ctx context.Context, api client.API, g client.Group, word s
 	case 0:
 		return "", &failure{
 			err: client.ErrUnknownRecipient, message: fmt.Sprintf("nobody in %s is called %q", a.called(g.ID), clean(word)),
-			hint: fmt.Sprintf("`pawl group show '%s'` shows the members", clean(g.ID)),
+			hint: fmt.Sprintf("`pawl group show %s` shows the members", a.word(g.ID)),
 		}
 	case 1:
 		return found[0], nil

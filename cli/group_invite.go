@@ -9,6 +9,7 @@ import (
 	"github.com/pawl-chat/pawl/client"
 )
 
+// groupInvite makes a link that has to be answered (R-CLI-39).
 func (a *app) groupInvite() *cobra.Command {
 	return &cobra.Command{
 		Use: "invite '#NAME'", Short: "make a link with which people ask to be let in",
@@ -33,8 +34,8 @@ It takes the right to add members.`,
 					return err
 				}
 				if !a.out.json {
-					a.out.note("who asks with it is listed by `pawl group show '%s'`", clean(g.ID))
-					a.out.note("let them in with `pawl group add '%s' WHO`", clean(g.ID))
+					a.out.note("who asks with it is listed by `pawl group show %s`", a.word(g.ID))
+					a.out.note("let them in with `pawl group add %s WHO`", a.word(g.ID))
 				}
 				return nil
 			})

@@ -7,9 +7,9 @@ import (
 	"github.com/pawl-chat/pawl/client"
 )
 
-// groupNotice says in words what has become of a group. It is clean.
+// groupNotice says in words what has become of a group (R-CLI-38). It is clean.
 func (a *app) groupNotice(m client.Message) string {
-	group, id := a.called(groupIn(m)), clean(groupIn(m))
+	group, word := a.called(groupIn(m)), a.word(groupIn(m))
 	by, has, about := a.you(m.From), "has", a.listed(m.Text)
 	if by == "you" {
 		has = "have"
@@ -40,20 +40,20 @@ func (a *app) groupNotice(m client.Message) string {
 	case client.NoticeGroupRenamed:
 		return fmt.Sprintf("%s %s renamed a group; it is #%s now", by, has, clean(m.Text))
 	case client.NoticeGroupPolicy:
-		return fmt.Sprintf("%s %s changed the policy of %s; `pawl group policy '%s'` shows it", by, has, group, id)
+		return fmt.Sprintf("%s %s changed the policy of %s; `pawl group policy %s` shows it", by, has, group, word)
 	case client.NoticeGroupRekeyed:
 		return fmt.Sprintf("%s %s replaced everybody's keys in %s", by, has, group)
 	case client.NoticeGroupJoinAsk:
 		who := clean(m.From)
-		return fmt.Sprintf("%s asks to be let into %s; if that is who they say, `pawl group add '%s' %s` lets them in", who, group, id, shellWord(who))
+		return fmt.Sprintf("%s asks to be let into %s; if that is who they say, `pawl group add %s %s` lets them in", who, group, word, shellWord(who))
 	case client.NoticeGroupForked:
 		whom := ""
 		if m.From != "" && m.From != a.labels.me {
 			whom = ": " + clean(m.From) + " was shown another than this device"
 		}
-		return fmt.Sprintf("ALARM: the members of %s were shown different rosters%s; say nothing there that not everybody may read, and see `pawl group show '%s'`", group, whom, id)
+		return fmt.Sprintf("ALARM: the members of %s were shown different rosters%s; say nothing there that not everybody may read, and see `pawl group show %s`", group, whom, word)
 	case client.NoticeGroupRollback:
-		return fmt.Sprintf("ALARM: the server has shown an older roster of %s than the one held here, which stays; it may be hiding that somebody was removed: see `pawl group show '%s'`", group, id)
+		return fmt.Sprintf("ALARM: the server has shown an older roster of %s than the one held here, which stays; it may be hiding that somebody was removed: see `pawl group show %s`", group, word)
 	}
 	return group + ": " + clean(strings.ReplaceAll(m.Notice, "_", " ")) + strings.TrimRight(" "+about, " ")
 }

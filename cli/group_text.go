@@ -31,18 +31,19 @@ func (a *app) groupText(g client.Group) string {
 	case !g.EpochAt.IsZero():
 		keys = "last replaced " + a.when(g.EpochAt)
 	}
-	text := ink.bold(plain, "#"+clean(g.Name)) + "\n" + fields("  ",
-		[2]string{"id", clean(g.ID)},
-		[2]string{"role", mine},
-		[2]string{"members", fmt.Sprintf("%d, of whom %d verified", len(g.Members), verified)},
-		[2]string{"epoch", fmt.Sprint(g.Epoch)},
-		[2]string{"keys", keys},
-		[2]string{"roster", fmt.Sprintf("%s, head %s", count(int(g.Seq), "change"), headText(g.Head))},
-		[2]string{"policy", policyText(g.Policy)},
-	)
-	if g.Pending != nil {
-		text += fields("  ", [2]string{"under way", stepText(*g.Pending)})
+	rows := [][2]string{
+		{"id", clean(g.ID)},
+		{"role", mine},
+		{"members", fmt.Sprintf("%d, of whom %d verified", len(g.Members), verified)},
+		{"epoch", fmt.Sprint(g.Epoch)},
+		{"keys", keys},
+		{"roster", fmt.Sprintf("%s, head %s", count(int(g.Seq), "change"), headText(g.Head))},
+		{"policy", policyText(g.Policy)},
 	}
+	if g.Pending != nil {
+		rows = append(rows, [2]string{"under way", stepText(*g.Pending)})
+	}
+	text := ink.bold(plain, "#"+clean(g.Name)) + "\n" + fields("  ", rows...)
 	if g.Alarm != nil {
 		text += "\n" + a.alarmText(g)
 	}
@@ -53,7 +54,7 @@ func (a *app) groupText(g client.Group) string {
 	if len(g.Requests) > 0 {
 		text += "\nask to be let in:\n"
 		for _, r := range g.Requests {
-			text += fmt.Sprintf("  %s  %s  pawl group add %s %s\n", clean(r.Address), a.when(r.At), shellWord(clean(g.ID)), shellWord(clean(r.Address)))
+			text += fmt.Sprintf("  %s  %s  pawl group add %s %s\n", clean(r.Address), a.when(r.At), a.word(g.ID), shellWord(clean(r.Address)))
 		}
 	}
 	return text
@@ -125,12 +126,12 @@ func (a *app) alarmText(g client.Group) string {
 			text.WriteString("  " + l + "\n")
 		}
 	}
-	who, other := clean(b.With)+" was", clean(b.With)
+	with, other := clean(b.With)+" was shown other changes than this device", clean(b.With)
 	if b.With == "" {
-		who, other = "the server has at another time", "the server"
+		with, other = "the server has shown other changes than it showed before", "the server"
 	}
 	text.WriteString("  " + ink.bold(red, "ALARM: not everybody was shown the same roster") + "\n")
-	line("Since change %d, %s shown other changes than this device (seen %s).", b.Seq, who, a.when(b.At))
+	line("Since change %d, %s (seen %s).", b.Seq, with, a.when(b.At))
 	changes := func(whose string, list []string) {
 		text.WriteString("  " + whose + ":\n")
 		for i, c := range list {
@@ -139,9 +140,9 @@ func (a *app) alarmText(g client.Group) string {
 	}
 	changes("as held here", b.Ours)
 	if len(b.Other) > 0 {
-		changes("as held by "+other, b.Other)
+		changes("as "+other+" has it", b.Other)
 	} else {
-		line("What %s holds is not known yet.", other)
+		line("What %s has instead is not known yet.", other)
 	}
 	line("Only the server, or somebody who has it in hand, can do that. What to do:")
 	ask := clean(b.With)

@@ -161,7 +161,7 @@ func (x *exporter) text(m client.Message) string {
 		body = "Subject: " + clean(m.Subject) + "\n" + body
 	}
 	// Every further line is indented, so that no text can pass for a message.
-	fmt.Fprintf(&b, "%s  %s%s  %s\n", x.app.when(shownAt(m)), clean(m.From), to, strings.ReplaceAll(body, "\n", "\n    "))
+	fmt.Fprintf(&b, "%s  %s%s  %s\n", x.app.when(shownAt(m)), x.app.sender(m), to, strings.ReplaceAll(body, "\n", "\n    "))
 	return b.String()
 }
 
@@ -178,7 +178,7 @@ func (x *exporter) markdown(m client.Message) string {
 	if when := x.app.when(shownAt(m)); len(when) > 11 {
 		moment = when[11:]
 	}
-	fmt.Fprintf(&b, "**%s**%s %s", escapeMarkdown(clean(m.From)), escapeMarkdown(x.app.retoldText(m)), moment)
+	fmt.Fprintf(&b, "**%s**%s %s", escapeMarkdown(x.app.sender(m)), escapeMarkdown(x.app.retoldText(m)), moment)
 	if m.Direction == client.Out && (m.Status == client.StatusFailed || m.Status == client.StatusSending) {
 		fmt.Fprintf(&b, " (%s)", escapeMarkdown(clean(string(m.Status))))
 	}

@@ -11,6 +11,7 @@ import (
 type labels struct {
 	me     string
 	groups map[string]string // id → name as it is shown
+	words  map[string]string // id → the word for a command line, quoted
 }
 
 // isGroup reports whether a conversation is a group.
@@ -48,7 +49,7 @@ func (a *app) learnGroups(ctx context.Context, api client.API) {
 		names[g.Name]++
 	}
 	if a.labels.groups == nil {
-		a.labels.groups = map[string]string{}
+		a.labels.groups, a.labels.words = map[string]string{}, map[string]string{}
 	}
 	for _, g := range groups {
 		label := "#" + clean(g.Name)
@@ -56,12 +57,25 @@ func (a *app) learnGroups(ctx context.Context, api client.API) {
 			label += " (" + clean(shortID(g.ID)) + ")"
 		}
 		a.labels.groups[g.ID] = label
+		if word := "#" + g.Name; label == word {
+			a.labels.words[g.ID] = shellWord(word)
+		} else {
+			delete(a.labels.words, g.ID)
+		}
 	}
 }
 
 // shortID is the beginning of a group's id, which names it as well while no
 // other begins so.
 func shortID(id string) string { return id[:min(len(id), 9)] }
+
+// word is what a person writes in a command to mean a group.
+func (a *app) word(id string) string {
+	if word := a.labels.words[id]; word != "" {
+		return word
+	}
+	return shellWord(clean(id))
+}
 
 // called is what a person, or a group, is called on a screen. It is clean.
 func (a *app) called(who string) string {
@@ -77,4 +91,13 @@ func (a *app) you(who string) string {
 		return "you"
 	}
 	return a.called(who)
+}
+
+// sender is who a message came from. What has become of a group comes from the
+// group: its words say who did it.
+func (a *app) sender(m client.Message) string {
+	if id := groupIn(m); id != "" && m.Kind == client.KindNotice {
+		return a.called(id)
+	}
+	return clean(m.From)
 }

@@ -157,7 +157,7 @@ func (a *app) whenExactly(t time.Time) string {
 // is indented, so that no text can pass for another message.
 func (a *app) messageText(m client.Message) string {
 	ink := a.out.out()
-	from := ink.bold(cyan, clean(m.From))
+	from := ink.bold(cyan, a.sender(m))
 	note := a.mentionText(m)
 	switch {
 	case m.Direction == client.Out:

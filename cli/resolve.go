@@ -10,7 +10,7 @@ import (
 	"github.com/pawl-chat/pawl/client"
 )
 
-// resolve finds the conversation that a RECIPIENT means: an address, or a
+// resolve finds the conversation that a RECIPIENT means (R-CLI-31): an address, or a
 // group's id. When it could be several it asks on a terminal; else the error
 // lists them. A group that is not known here may be waiting at the server
 // (R-CLI-33).
@@ -30,7 +30,7 @@ func (a *app) person(ctx context.Context, api client.API, word string) (string, 
 	address, err := a.resolve(ctx, api, word)
 	if err == nil && isGroup(address) {
 		a.learnGroups(ctx, api)
-		return "", usagef(fmt.Sprintf("`pawl group show '%s'` shows who is in it", clean(address)), "%s is a group, and this is about one person", a.called(address))
+		return "", usagef(fmt.Sprintf("`pawl group show %s` shows who is in it", a.word(address)), "%s is a group, and this is about one person", a.called(address))
 	}
 	return address, err
 }
