@@ -78,10 +78,10 @@ func groupWorld(t *testing.T) *trial {
 	called.Mentions = []string{"alice@localhost"}
 	x.fake.messages = []client.Message{inGroup(1, "The boat is ready."), told, called}
 	for i, e := range []struct{ what, by, text string }{
-		{client.NoticeGroupCreated, "alice@localhost", "bob@localhost,carol@here"}, {client.NoticeGroupAdded, "bob@localhost", "alice@localhost"},
+		{client.NoticeGroupCreated, "alice@localhost", "rowing"}, {client.NoticeGroupAdded, "bob@localhost", "alice@localhost"},
 		{client.NoticeGroupAdded, "bob@localhost", "dave@localhost, erin@localhost"}, {client.NoticeGroupRemoved, "alice@localhost", "dave@localhost"},
 		{client.NoticeGroupRemoved, "bob@localhost", "alice@localhost"}, {client.NoticeGroupLeft, "erin@localhost", ""},
-		{client.NoticeGroupRole, "alice@localhost", "bob@localhost admin"}, {client.NoticeGroupRole, "alice@localhost", "bob@localhost"},
+		{client.NoticeGroupRole, "alice@localhost", "bob@localhost: admin"}, {client.NoticeGroupRole, "alice@localhost", "bob@localhost"},
 		{client.NoticeGroupRenamed, "bob@localhost", "row\x1bing"}, {client.NoticeGroupPolicy, "bob@localhost", "open_history"},
 		{client.NoticeGroupRekeyed, "bob@localhost", ""}, {client.NoticeGroupJoinAsk, "dave@localhost", ""},
 		{client.NoticeGroupForked, "bob@localhost", ""}, {client.NoticeGroupRollback, "", ""}, {"group_of_a_later_version", "bob@localhost", "some\x1bthing"},

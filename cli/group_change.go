@@ -18,10 +18,22 @@ func (a *app) change(ctx context.Context, api client.API, g client.Group, c clie
 	end := a.watchStep(ctx, pendingOf(api, g.ID))
 	after, err := api.ChangeGroup(ctx, g.ID, c)
 	end()
+	if errors.Is(err, client.ErrNothingToChange) && !errors.Is(err, client.ErrGroupChanged) {
+		return a.soAlready(g, "that is so already")
+	}
 	if err != nil {
 		return underWay(after, err)
 	}
 	return a.out.show(groupOf(after), said+"\n")
+}
+
+// soAlready prints a group that is as it was asked to become.
+func (a *app) soAlready(g client.Group, remark string) error {
+	if a.out.json {
+		return a.out.object(groupOf(g))
+	}
+	a.out.note("nothing was changed; %s", remark)
+	return nil
 }
 
 func (a *app) groupAdd() *cobra.Command {
@@ -37,6 +49,21 @@ history. Admins may add, and everybody where the policy says so.`,
 				who, err := a.everybody(ctx, api, args[1:])
 				if err != nil {
 					return err
+				}
+				there := func(address string) bool {
+					return slices.ContainsFunc(g.Members, func(m client.GroupMember) bool { return m.Address == address })
+				}
+				if slices.ContainsFunc(who, there) && api.Sync(ctx) == nil { // by the newest roster
+					if now, err := api.Group(ctx, g.ID); err == nil {
+						g = now
+					}
+				}
+				members := slices.DeleteFunc(slices.Clone(who), func(address string) bool { return !there(address) })
+				if who = slices.DeleteFunc(who, there); len(who) == 0 {
+					return a.soAlready(g, "in "+a.called(g.ID)+" already: "+cleanAll(members))
+				}
+				if len(members) > 0 {
+					a.out.note("in %s already: %s", a.called(g.ID), cleanAll(members))
 				}
 				return a.change(ctx, api, g, client.GroupChange{Add: who}, fmt.Sprintf("added %s to %s", cleanAll(who), a.called(g.ID)))
 			})

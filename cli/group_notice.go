@@ -19,10 +19,7 @@ func (a *app) groupNotice(m client.Message) string {
 	}
 	switch m.Notice {
 	case client.NoticeGroupCreated:
-		if about == "" {
-			return fmt.Sprintf("%s %s made the group %s", by, has, group)
-		}
-		return fmt.Sprintf("%s %s made the group %s with %s", by, has, group, about)
+		return fmt.Sprintf("%s %s made the group %s", by, has, group)
 	case client.NoticeGroupAdded:
 		return fmt.Sprintf("%s %s added %s to %s", by, has, about, group)
 	case client.NoticeGroupRemoved:
@@ -33,7 +30,7 @@ func (a *app) groupNotice(m client.Message) string {
 	case client.NoticeGroupLeft:
 		return fmt.Sprintf("%s %s left %s; everybody else gets new keys before the next message", by, has, group)
 	case client.NoticeGroupRole:
-		if who, role, ok := strings.Cut(m.Text, " "); ok && (role == string(client.GroupAdminRole) || role == string(client.GroupMemberRole)) {
+		if who, role, ok := strings.Cut(m.Text, ": "); ok && (role == string(client.GroupAdminRole) || role == string(client.GroupMemberRole)) {
 			return fmt.Sprintf("%s %s made %s %s of %s", by, has, a.you(who), map[string]string{"admin": "an admin", "member": "a plain member"}[role], group)
 		}
 		return fmt.Sprintf("%s %s changed the role of %s in %s", by, has, about, group)

@@ -67,6 +67,44 @@ func TestR_CLI_30_GroupObject(t *testing.T) {
 	}
 }
 
+// R-CLI-30: what is so already is no failure.
+func TestR_CLI_30_SoAlready(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		add  []string // what is left to ask for
+		says string
+	}{
+		{[]string{"add", "#rowing", "bob"}, nil, "in #rowing already: bob@localhost"},
+		{[]string{"add", "#rowing", "bob", "dave@localhost"}, []string{"dave@localhost"}, "in #rowing already: bob@localhost"},
+		{[]string{"role", "#rowing", "bob", "member"}, nil, "that is so already"},
+	} {
+		for _, flag := range []string{"--json", "--json=false"} {
+			x := newTrial(t)
+			if c.args[0] == "role" {
+				x.fake.fail["ChangeGroup"] = client.ErrNothingToChange
+			}
+			code := x.run(append([]string{"group", flag}, c.args...)...)
+			if code != 0 || !strings.Contains(x.stderr.String(), c.says) && !(flag == "--json" && len(c.add) == 0) {
+				t.Errorf("%v: exit %d: %s", c.args, code, x.stderr.String())
+			}
+			if c.add != nil && !slices.Equal(x.fake.changed[0].Add, c.add) || c.args[0] == "add" && c.add == nil && len(x.fake.changed) > 0 {
+				t.Errorf("%v asked for %+v", c.args, x.fake.changed)
+			}
+			if flag == "--json" {
+				if err := cli.CheckObject("group", bytes.TrimSpace(x.stdout.Bytes())); err != nil {
+					t.Errorf("%v: %v", c.args, err)
+				}
+			}
+		}
+	}
+	// Who has left meanwhile, by the server's word, is added again.
+	x := newTrial(t)
+	x.fake.onSync = func() { x.fake.groups[0].Members = x.fake.groups[0].Members[:1] }
+	if code := x.run("group", "add", "#rowing", "bob"); code != 0 || len(x.fake.changed) != 1 {
+		t.Errorf("exit %d, %+v: %s", code, x.fake.changed, x.stderr.String())
+	}
+}
+
 // asked is the one change that a run asked for.
 func asked(x *trial) any {
 	if len(x.fake.changed) != 1 {

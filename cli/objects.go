@@ -49,7 +49,7 @@ type messageObject struct {
 	SentAt       string            `json:"sent_at" doc:"the sender's clock, RFC 3339, UTC"`
 	ReceivedAt   *string           `json:"received_at" doc:"RFC 3339, UTC; null for own messages"`
 	ExpiresAt    *string           `json:"expires_at" doc:"RFC 3339, UTC; null when it has no lifetime"`
-	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one; of several devices the furthest decides"`
+	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one; of several devices the furthest decides, and of a group the member who has it least"`
 	PerDevice    map[string]string `json:"per_device" doc:"own messages: status by recipient device; else empty"`
 	PerMember    map[string]string `json:"per_member,omitempty" doc:"own messages to a group: status by member, the furthest of their devices"`
 	AcceptedAt   *string           `json:"accepted_at,omitempty" doc:"own messages: when the server had it, RFC 3339, UTC"`

@@ -36,9 +36,10 @@ func (a *app) send() *cobra.Command {
 		GroupID: groupDaily,
 		Long: `Sends TEXT, or standard input when there is no TEXT and standard input is not a
 terminal, or when TEXT is -. RECIPIENT is user@host, an alias, a bare name that only one
-contact has, me, or '#group'. Returns when the server has the message durably (--wait accepted), or
-when a device of the recipient has stored it (delivered) or shown it (read). When --timeout
-runs out first, it exits with 9; the message stays sent. With --lines no line waits for
+contact has, me, or '#group'. Returns when the server has the message durably (--wait
+accepted), or when a device of the recipient, and in a group one of every member, has
+stored it (delivered) or shown it (read). When --timeout runs out first, it exits with 9; the
+message stays sent. With --lines no line waits for
 another; each is printed when its receipt has come, or its own --timeout has run out.
 
 A word such as @alice in a message to a group mentions the member of that name, and so

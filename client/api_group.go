@@ -126,10 +126,12 @@ var (
 	ErrNotAllowed   = errors.New("the group does not let you do that")
 	ErrNotMember    = errors.New("you are not a member of this group")
 	ErrGroupFull    = errors.New("the group is full")
-	ErrGroupChanged = errors.New("somebody else changed the group first")
-	ErrGroupForked  = errors.New("the members of this group were shown different rosters")
-	ErrGroupName    = errors.New("that is not a name for a group")
-	ErrGroupInvite  = errors.New("that is not an invite link of a group")
+	// ErrNothingToChange: what was asked for is so already.
+	ErrNothingToChange = errors.New("that changes nothing")
+	ErrGroupChanged    = errors.New("somebody else changed the group first")
+	ErrGroupForked     = errors.New("the members of this group were shown different rosters")
+	ErrGroupName       = errors.New("that is not a name for a group")
+	ErrGroupInvite     = errors.New("that is not an invite link of a group")
 )
 
 // Notices of a group's conversation; Message.Text names people, From who did it.
