@@ -186,7 +186,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 			return err
 		}
 		r.Secret, r.Sending, r.Sent = p.Secret, p.Sending, 0
-		return e.dropCandidates(tx, id)
+		return e.dropCandidates(tx, id, next.Epoch)
 	}
 	var found *groups.Key
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
@@ -213,13 +213,34 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		return err
 	}
 	r.Secret = append([]byte(nil), found.Secret[:]...)
-	return e.dropCandidates(tx, id)
+	return e.dropCandidates(tx, id, next.Epoch)
 }
 
 // dropCandidates forgets what was handed out for entries that can no longer
-// come.
-func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID) error {
-	return deleteAll(tx, tableGroupKey, id[:])
+// come: those of this epoch and of earlier ones. A device that was away finds the
+// secrets of later epochs among them, too.
+func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, epoch uint64) error {
+	var keys [][]byte
+	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		if err != nil {
+			return err
+		}
+		s, err := groups.ParseSignal(c.Signal)
+		if err != nil {
+			return ErrStoreDamaged
+		}
+		if s.Key == nil || s.Key.Epoch <= epoch {
+			keys = append(keys, row.Key)
+		}
+		return nil
+	})
+	for _, k := range keys {
+		if err == nil {
+			_, err = tx.Delete(tableGroupKey, k)
+		}
+	}
+	return err
 }
 
 // deleteAll deletes every row of a group of a table.
