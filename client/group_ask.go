@@ -30,8 +30,9 @@ type askRecord struct {
 	Tries   uint64       `cbor:"6,keyasint,omitempty"` // questions since the last answer
 	// What it has asked for.
 	Owed     []lackRecord `cbor:"7,keyasint,omitempty"`
-	Admit    bool         `cbor:"8,keyasint,omitempty"` // everything
-	Answered int64        `cbor:"9,keyasint,omitempty"`
+	Admit    bool         `cbor:"8,keyasint,omitempty"`  // everything
+	Answered int64        `cbor:"9,keyasint,omitempty"`  // when the first of the last hour's answers was given
+	Answers  uint64       `cbor:"13,keyasint,omitempty"` // and how many were since
 	Branched int64        `cbor:"10,keyasint,omitempty"` // when it was last told of this device's branch
 	Retold   uint64       `cbor:"11,keyasint,omitempty"` // messages that it has retold
 	Had      []lackRecord `cbor:"12,keyasint,omitempty"` // what it has answered: not asked for again
@@ -75,10 +76,18 @@ func (r *askRecord) answerAt() int64 {
 	if !r.Admit && len(r.Owed) == 0 {
 		return math.MaxInt64
 	}
-	if r.Answered == 0 {
+	if r.Answers < GroupAnswers {
 		return 0
 	}
 	return r.Answered + RepairEvery.Milliseconds()
+}
+
+// answered counts an answer.
+func (r *askRecord) answered(now time.Time) {
+	if r.Answers == 0 || passedSince(now, r.Answered, RepairEvery) {
+		r.Answered, r.Answers = now.UnixMilli(), 0
+	}
+	r.Answers++
 }
 
 func getAsk(tx *vault.Tx, id groups.ID, k peerKey) (askRecord, error) {

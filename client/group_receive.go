@@ -206,10 +206,12 @@ func (w *work) chainsOf(id groups.ID, k peerKey) (all []groups.ChainID, err erro
 // groupRefused decides about a message that its chain does not open.
 func (w *work) groupRefused(m *incoming, k peerKey, id groups.ID, err error) error {
 	switch {
-	case errors.Is(err, groups.ErrDuplicate), errors.Is(err, groups.ErrClosed), errors.Is(err, groups.ErrTooOld):
+	case errors.Is(err, groups.ErrDuplicate), errors.Is(err, groups.ErrClosed):
 		return nil // known, or asked for when its chain was closed
+	case errors.Is(err, groups.ErrTooOld): // sealed before this device was handed the chain, perhaps
+		return w.groupUnopened(m, k, id, CauseTooOld)
 	case errors.Is(err, groups.ErrTooFarAhead):
-		return w.groupTombstone(m, k, id, CauseTooFarAhead)
+		return w.groupUnopened(m, k, id, CauseTooFarAhead)
 	}
 	w.e.log.Warn("a message to a group was refused", "reason", "forged")
 	return nil // anybody at the server can make these up; they fill no conversation

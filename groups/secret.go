@@ -50,5 +50,7 @@ func (ChainKey) Format(f fmt.State, _ rune)   { redacted(f) }
 func (Sending) Format(f fmt.State, _ rune)    { redacted(f) }
 func (Receiving) Format(f fmt.State, _ rune)  { redacted(f) }
 func (Disclosed) Format(f fmt.State, _ rune)  { redacted(f) }
+func (Key) Format(f fmt.State, _ rune)        { redacted(f) }
+func (Signal) Format(f fmt.State, _ rune)     { redacted(f) }
 
 func redacted(f fmt.State) { io.WriteString(f, "groups(redacted)") }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/grouplog"
 	"github.com/pawl-chat/pawl/internal/relay"
 )
 
@@ -24,6 +25,9 @@ func (c *conn) createGroup(body []byte) error {
 	if err := relay.Decode(body, &req); err != nil {
 		return err
 	}
+	if req.Head != grouplog.Head(req.Group, 1, [relay.GroupHeadSize]byte{}, req.Blob) {
+		return relay.ErrMalformed // R-REL-53
+	}
 	now := c.s.now()
 	if err := c.s.limits.groupCreate.take(c.dev.User, 1, now); err != nil {
 		return err
@@ -41,6 +45,9 @@ func (c *conn) appendGroup(body []byte) ([]byte, error) {
 	var req relay.GroupAppend
 	if err := relay.Decode(body, &req); err != nil {
 		return nil, err
+	}
+	if req.Head != grouplog.Head(req.Group, req.Seq, req.Prev, req.Blob) {
+		return nil, relay.ErrMalformed // R-REL-53: nobody could place another after it
 	}
 	now := c.s.now()
 	if err := c.s.limits.groupAppend.take(c.dev.User, 1, now); err != nil {

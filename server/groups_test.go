@@ -2,17 +2,21 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
-	"github.com/pawl-chat/pawl/internal/devicelist"
+	"github.com/pawl-chat/pawl/internal/grouplog"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/relayclient"
 	"github.com/pawl-chat/pawl/server"
+	"github.com/pawl-chat/pawl/server/memstore"
 )
 
 // team is a group as its members know it. What its log says is noise: the
@@ -41,9 +45,11 @@ func noise() []byte {
 // newTeam makes a group through c.
 func newTeam(t testing.TB, c *relayclient.Conn, members ...*person) *team {
 	t.Helper()
-	g := &team{t: t, token: draw32(), head: draw32(), seq: 1, members: members}
+	g := &team{t: t, token: draw32(), seq: 1, members: members}
 	rand.Read(g.group[:])
-	g.entries = []relay.GroupEntry{{Seq: 1, Head: g.head, Blob: noise()}}
+	first := relay.GroupEntry{Seq: 1, Blob: noise()}
+	first.Head = grouplog.Head(g.group, 1, first.Prev, first.Blob)
+	g.head, g.entries = first.Head, []relay.GroupEntry{first}
 	if err := c.GroupCreate(t.Context(), g.creation()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +63,13 @@ func (g *team) creation() relay.GroupCreate {
 
 // next is an entry that would follow, the end of the epoch if next is given.
 func (g *team) next(next []byte) relay.GroupAppend {
-	return relay.GroupAppend{Group: g.group, Seq: g.seq + 1, Prev: g.head, Head: draw32(), Blob: noise(), Token: g.token, NextToken: next}
+	return g.hashed(relay.GroupAppend{Group: g.group, Seq: g.seq + 1, Prev: g.head, Blob: noise(), Token: g.token, NextToken: next})
+}
+
+// hashed gives an entry the head that it must have.
+func (g *team) hashed(a relay.GroupAppend) relay.GroupAppend {
+	a.Head = grouplog.Head(a.Group, a.Seq, a.Prev, a.Blob)
+	return a
 }
 
 // place appends what must be placed.
@@ -138,6 +150,8 @@ func TestR_REL_43_Log(t *testing.T) {
 	}
 	other := g.creation()
 	other.Blob = []byte("another")
+	wantCode(t, b.GroupCreate(t.Context(), other), relay.BadRequest) // R-REL-53
+	other.Head = grouplog.Head(other.Group, 1, [32]byte{}, other.Blob)
 	wantCode(t, b.GroupCreate(t.Context(), other), relay.Exists)
 
 	first := g.token
@@ -162,10 +176,59 @@ func TestR_REL_43_Log(t *testing.T) {
 	if placed, err := a.GroupAppend(t.Context(), changed); err != nil || placed.Ok {
 		t.Fatalf("the same entry for another epoch: %+v, %v", placed, err)
 	}
+	wrong := g.next(nil)
+	wrong.Head = draw32()
+	_, err = a.GroupAppend(t.Context(), wrong)
+	wantCode(t, err, relay.BadRequest) // R-REL-53
 	reused := g.next(first[:])
 	_, err = a.GroupAppend(t.Context(), reused)
 	wantCode(t, err, relay.BadRequest)
 	wantEntries(t, readTeam(t, a, g, g.token, 1), g.entries[3:])
+}
+
+// R-REL-40: the same log may be written from any account that shows the token,
+// and the store holds nothing of who did.
+func TestR_REL_40_Nobody(t *testing.T) {
+	st := &seen{Store: memstore.New()}
+	defer st.Close()
+	w := serve(t, func(c *server.Config) { c.Stores = storesOf(st) })
+	a, b := w.person("alice").connect(), w.person("bob").connect()
+	g := newTeam(t, a)
+	g.place(b, g.next(nil))
+	g.place(a, g.next(nil))
+	wantEntries(t, readTeam(t, b, g, g.token, 1), g.entries)
+	if len(st.creations) != 1 || len(st.appends) != 2 {
+		t.Fatalf("%d groups and %d entries reach the store", len(st.creations), len(st.appends))
+	}
+	hash := server.GroupToken(sha256.Sum256(g.token[:])) // R-REL-41
+	for i, e := range g.entries {
+		got := server.GroupAppend{Group: server.GroupID(g.group), Token: hash, Entry: server.GroupEntry{Seq: e.Seq, Prev: e.Prev, Head: e.Head, Blob: e.Blob}}
+		var stored any = server.GroupCreation{Group: got.Group, Token: got.Token, Entry: got.Entry}
+		reached := any(st.creations[0])
+		if i > 0 {
+			stored, reached = got, st.appends[i-1]
+		}
+		if !reflect.DeepEqual(reached, stored) {
+			t.Errorf("the store is given %+v", reached)
+		}
+	}
+}
+
+// seen is a store that keeps what it is given of groups.
+type seen struct {
+	*memstore.Store
+	creations []server.GroupCreation
+	appends   []server.GroupAppend
+}
+
+func (s *seen) CreateGroup(ctx context.Context, c server.GroupCreation) error {
+	s.creations = append(s.creations, c)
+	return s.Store.CreateGroup(ctx, c)
+}
+
+func (s *seen) AppendGroup(ctx context.Context, a server.GroupAppend) (server.GroupState, error) {
+	s.appends = append(s.appends, a)
+	return s.Store.AppendGroup(ctx, a)
 }
 
 // R-REL-43: of many who place an entry at once, one does.
@@ -232,9 +295,13 @@ func TestR_REL_44_OldTokens(t *testing.T) {
 	}
 	late := g.next(nil)
 	late.Token = first
-	placed, err := eve.GroupAppend(t.Context(), late)
-	if err != nil || placed.Ok || placed.Seq != uint64(end) {
-		t.Fatalf("a former member places an entry: %+v, %v", placed, err)
+	forked := late // after the end that the token knows
+	forked.Seq, forked.Prev = uint64(end)+1, g.entries[end-1].Head
+	for _, a := range []relay.GroupAppend{late, g.hashed(forked)} {
+		placed, err := eve.GroupAppend(t.Context(), a)
+		if err != nil || placed.Ok || placed.Seq != uint64(end) || placed.Head != g.entries[end-1].Head {
+			t.Fatalf("a former member places an entry: %+v, %v", placed, err)
+		}
 	}
 	// The member of today sees no entry of the time before.
 	wantEntries(t, readTeam(t, a, g, g.token, 1), g.entries[end:])
@@ -248,6 +315,7 @@ func TestR_REL_44_OldTokens(t *testing.T) {
 		refused := []*relay.Error{wantCode(t, err, relay.NotFound)}
 		add := g.next(nil)
 		add.Group, add.Token = who.group, who.token
+		add = g.hashed(add)
 		_, err = eve.GroupAppend(t.Context(), add)
 		refused = append(refused, wantCode(t, err, relay.NotFound))
 		m := g.message(0, "let me in")
@@ -259,16 +327,6 @@ func TestR_REL_44_OldTokens(t *testing.T) {
 				t.Errorf("a refusal says %+v", r)
 			}
 		}
-	}
-}
-
-// R-REL-41: what the store keeps of a token is its hash.
-func TestR_REL_41_HashedTokens(t *testing.T) {
-	w := serve(t)
-	g := newTeam(t, w.person("alice").connect())
-	_, _, err := w.stores.Directory.ReadGroup(t.Context(), server.GroupID(g.group), server.GroupToken(g.token), 1, 1, 1)
-	if err == nil {
-		t.Fatal("the store knows the token itself")
 	}
 }
 
@@ -285,6 +343,7 @@ func TestR_REL_52_LogLimits(t *testing.T) {
 	newTeam(t, a)
 	third := g.creation()
 	third.Group[0]++
+	third.Head = grouplog.Head(third.Group, 1, [32]byte{}, third.Blob)
 	e := wantCode(t, a.GroupCreate(t.Context(), third), relay.RateLimited)
 	if e.RetryAfter <= 0 || e.RetryAfter > time.Hour {
 		t.Errorf("retry after %v", e.RetryAfter)
@@ -296,27 +355,29 @@ func TestR_REL_52_LogLimits(t *testing.T) {
 	_, err := a.GroupAppend(t.Context(), long)
 	wantCode(t, err, relay.BadRequest)
 	long.Blob = long.Blob[1:]
-	g.place(a, long)
+	g.place(a, g.hashed(long))
 	long = g.next(nil)
 	long.Blob = make([]byte, 300)
-	_, err = a.GroupAppend(t.Context(), long) // no more bytes
+	_, err = a.GroupAppend(t.Context(), g.hashed(long)) // no more bytes
 	wantCode(t, err, relay.RateLimited)
 	g.place(a, g.next(nil))
 	_, err = a.GroupAppend(t.Context(), g.next(nil)) // no more entries
 	wantCode(t, err, relay.RateLimited)
 	g.place(b, g.next(nil))
-}
 
-// grow adds a device to a person's list.
-func grow(t testing.TB, p *person, c *relayclient.Conn) address.Device {
-	t.Helper()
-	id := address.NewDevice()
-	entry := p.next(func(l *devicelist.List) { l.Devices = append(l.Devices, p.describe(id, key(t))) })
-	if err := c.PutDeviceList(t.Context(), entry); err != nil {
-		t.Fatal(err)
+	// An audience beyond the bounds is refused before anybody is looked up.
+	m := g.message(0, "to everybody")
+	for i := range relay.MaxAudience + 1 {
+		m.Audience = append(m.Audience, relay.GroupAudience{User: fmt.Sprintf("user%d", i), Version: 1, Devices: []address.Device{1}})
 	}
-	p.held(entry)
-	return id
+	_, err = b.GroupSend(t.Context(), m)
+	wantCode(t, err, relay.BadRequest)
+	m.Audience = m.Audience[:1]
+	for d := range address.Device(relay.MaxDevices) {
+		m.Audience[0].Devices = append(m.Audience[0].Devices, d+2)
+	}
+	_, err = b.GroupSend(t.Context(), m)
+	wantCode(t, err, relay.BadRequest)
 }
 
 // people makes n accounts with a device each.

@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"net"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/relay"
+	"github.com/pawl-chat/pawl/internal/relayclient"
 	"github.com/pawl-chat/pawl/server"
 	"github.com/pawl-chat/pawl/server/memstore"
 	"github.com/pawl-chat/pawl/server/sqlitestore"
@@ -24,7 +26,7 @@ func TestR_REL_45_FanOut(t *testing.T) {
 	w := serve(t)
 	alice, bob, carol := w.person("alice"), w.person("bob"), w.person("carol")
 	a, b, c := alice.connect(), bob.connect(), carol.connect()
-	tablet, desk := grow(t, bob, b), grow(t, alice, a)
+	tablet, desk := bob.second(b).Device, alice.second(a).Device
 	g := newTeam(t, a, alice, bob, carol)
 	m := g.message(alice.device, "to all")
 	for range 3 {
@@ -176,8 +178,8 @@ func TestR_REL_48_Lists(t *testing.T) {
 	a, b, c := alice.connect(), bob.connect(), carol.connect()
 	g := newTeam(t, a, alice, bob, carol)
 	old := g.message(alice.device, "old picture")
-	grow(t, bob, b)
-	grow(t, carol, c)
+	bob.second(b)
+	carol.second(c)
 	now := g.message(alice.device, "x")
 	change := func(f func(m []relay.GroupAudience) []relay.GroupAudience) relay.GroupSend {
 		m := now
@@ -229,6 +231,48 @@ func TestR_REL_48_Lists(t *testing.T) {
 	if _, err := b.GroupSend(t.Context(), g.message(bob.device, "x")); err == nil {
 		t.Fatal("a revoked device has sent")
 	}
+}
+
+// R-REL-48: a list that another server on the same store has changed is read
+// before anybody is told that theirs is old.
+func TestR_REL_48_ReadAfresh(t *testing.T) {
+	mem := memstore.New()
+	defer mem.Close()
+	over := func(c *server.Config) { c.Stores = storesOf(mem) }
+	w := serve(t, over)
+	alice, bob := w.person("alice"), w.person("bob")
+	a := alice.connect()
+	g := newTeam(t, a, alice, bob)
+	g.say(a, g.message(alice.device, "one")) // and bob's list is at hand
+
+	w2 := serve(t, over, func(c *server.Config) { c.Host = w.srv.Host() })
+	b, err := relayclient.Dial(t.Context(), relayclient.Target{Host: w.srv.Host(), Pin: w2.invite.Pin, Dial: w2.elsewhere}, bob.login())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	bob.second(b)
+	g.say(a, g.message(alice.device, "two"))
+
+	// A sender that was revoked there meanwhile is nobody here.
+	desk := alice.second(a)
+	d, err := relayclient.Dial(t.Context(), relayclient.Target{Host: w.srv.Host(), Pin: w2.invite.Pin, Dial: w2.elsewhere}, desk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	gone := alice.next(func(l *devicelist.List) { l.Devices[0].Status = devicelist.Revoked })
+	if err := d.PutDeviceList(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	alice.held(gone)
+	_, err = a.GroupSend(t.Context(), g.message(alice.device, "three"))
+	wantCode(t, err, relay.Unauthorized)
+}
+
+// elsewhere reaches this server, whatever name was dialled.
+func (w *world) elsewhere(ctx context.Context, network, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, w.srv.Addr())
 }
 
 // R-REL-49: devices without room are left out and named, and the rest gets it;
@@ -351,7 +395,7 @@ func TestR_REL_45_RemovedMeanwhile(t *testing.T) {
 	w := serve(t, withMemory, func(c *server.Config) { box.Mailbox, c.Mailbox = c.Mailbox, box })
 	alice, bob := w.person("alice"), w.person("bob")
 	a := alice.connect()
-	tablet := grow(t, bob, bob.connect())
+	tablet := bob.second(bob.connect()).Device
 	g := newTeam(t, a, alice, bob)
 	box.device = bob.device
 	if got := g.say(a, g.message(alice.device, "x")); got.Full != nil {

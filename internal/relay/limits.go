@@ -52,7 +52,7 @@ const (
 	// less.
 	MaxTTL = 30 * 24 * time.Hour
 	// MaxGroupBlob is the longest entry of a group's log, MaxGroupEntries how many
-	// entries a log may grow to.
+	// entries a log may grow to (R-REL-52).
 	MaxGroupBlob    = 16 << 10
 	MaxGroupEntries = 1 << 16
 	// MaxGroupPage is how many entries of a log one answer carries.

@@ -84,7 +84,7 @@ func (c *Conn) GroupSend(ctx context.Context, r relay.GroupSend) (relay.GroupSen
 }
 
 // possible reports whether what a server says of a send can be true of the
-// audience: it names nobody else, and somebody has got it (R-REL-27, R-REL-49).
+// audience: it names nobody else, and somebody has got it (R-REL-51).
 func possible(a *relay.Audience, got *relay.GroupSendResult) bool {
 	if len(got.Lists)+len(got.Full) == 0 {
 		return true

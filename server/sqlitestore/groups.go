@@ -17,7 +17,7 @@ type view struct {
 	state server.GroupState
 }
 
-// viewOf finds a group and a token's epoch. It is one statement, so that the
+// viewOf finds a group and a token's epoch, or neither (R-STO-32, R-STO-33). It is one statement, so that the
 // epoch and the end of the log are of one moment: else a token whose epoch ends
 // in between would see what it may not.
 func viewOf(st *stmt, group server.GroupID, token server.GroupToken) (v view, err error) {
@@ -30,16 +30,13 @@ func viewOf(st *stmt, group server.GroupID, token server.GroupToken) (v view, er
 	}
 	v.num, v.seq = integer(row[0]), integer(row[1])
 	head, first, last := blob(row[2]), integer(row[4]), integer(row[5])
-	if sumGroup(group, v.seq, head) != integer(row[3]) || sumGroupEpoch(group, token, first, last) != integer(row[6]) || len(head) != len(v.state.Head) {
-		return view{}, errRow
+	end := blob(row[7]) // head of the entry that ended the epoch
+	if sumGroup(group, v.seq, head) != integer(row[3]) || sumGroupEpoch(group, token, first, last, end) != integer(row[6]) ||
+		len(head) != len(v.state.Head) || last != 0 && len(end) != len(v.state.Head) {
+		return view{}, errRow // R-STO-34
 	}
 	v.state = server.GroupState{Seq: uint64(v.seq), Head: server.GroupHead(head), First: uint64(first)}
 	if last != 0 {
-		// The end of an epoch is told by its last entry.
-		end := blob(row[7])
-		if len(end) != len(v.state.Head) {
-			return view{}, errRow
-		}
 		v.state.Seq, v.state.Head, v.state.Ended = uint64(last), server.GroupHead(end), true
 	}
 	return v, nil
@@ -71,7 +68,7 @@ func (w *writer) addEntry(num int64, group server.GroupID, e *server.GroupEntry)
 }
 
 func (w *writer) beginEpoch(num int64, group server.GroupID, token server.GroupToken, first int64) error {
-	_, err := w.addGroupEpoch.exec(num, token[:], first, sumGroupEpoch(group, token, first, 0))
+	_, err := w.addGroupEpoch.exec(num, token[:], first, sumGroupEpoch(group, token, first, 0, nil))
 	return err
 }
 
@@ -115,7 +112,8 @@ func (s *Store) CreateGroup(ctx context.Context, c server.GroupCreation) error {
 }
 
 // AppendGroup implements server.Groups: compare-and-swap in the writer's
-// transaction (R-STO-30).
+// transaction, after which a repetition finds its own entry (R-STO-30,
+// R-STO-31).
 func (s *Store) AppendGroup(ctx context.Context, a server.GroupAppend) (st server.GroupState, err error) {
 	if err := a.Valid(); err != nil {
 		return st, err
@@ -155,7 +153,7 @@ func (s *Store) AppendGroup(ctx context.Context, a server.GroupAppend) (st serve
 			return err
 		}
 		if a.Next != nil {
-			if _, err := w.endGroupEpoch.exec(v.num, a.Token[:], seq, sumGroupEpoch(a.Group, a.Token, int64(st.First), seq)); err != nil {
+			if _, err := w.endGroupEpoch.exec(v.num, a.Token[:], seq, sumGroupEpoch(a.Group, a.Token, int64(st.First), seq, a.Entry.Head[:])); err != nil {
 				return err
 			}
 			if err := w.beginEpoch(v.num, a.Group, *a.Next, seq+1); err != nil {
@@ -197,6 +195,9 @@ func (s *Store) ReadGroup(ctx context.Context, group server.GroupID, token serve
 		size := 0
 		return r.groupEntries.each(func(row []driver.Value) error {
 			e, err := entryOf(group, row)
+			if err == nil && e.Seq != from+uint64(len(entries)) {
+				err = errRow // one is missing
+			}
 			if err != nil {
 				return err
 			}

@@ -177,13 +177,17 @@ var groupHistories = []history{
 		r.sees(first, 2, 1, 3, true)
 		r.sees(second, 2, 4, 5, true)
 		r.sees(r.token, 2, 6, 6, false)
-		for _, old := range []server.GroupToken{first, second} { // and places nothing
+		for i, old := range []server.GroupToken{first, second} { // and places nothing
 			a := r.next("by a former member")
 			a.Token = old
-			st, err := h.AppendGroup(h.ctx, a)
-			h.is(err, server.ErrConflict)
-			if st.Seq >= 6 || !st.Ended {
-				h.Fatalf("an old token is told %+v", st)
+			forked := a // after the end that the token knows
+			forked.Entry.Seq, forked.Entry.Prev = []uint64{4, 6}[i], r.held[[]int{2, 4}[i]].Head
+			for _, a := range []server.GroupAppend{a, forked} {
+				st, err := h.AppendGroup(h.ctx, a)
+				h.is(err, server.ErrConflict)
+				if st.Seq >= 6 || !st.Ended {
+					h.Fatalf("an old token is told %+v", st)
+				}
 			}
 		}
 		back := r.next("back")
