@@ -369,13 +369,18 @@ var (
 	ErrDeviceList       = errors.New("the server shows a device list that contradicts the one held here")
 )
 
-// AmbiguousError lists the people a word could mean.
+// AmbiguousError lists the people or groups a word could mean.
 type AmbiguousError struct {
 	Word       string
 	Candidates []string
 }
 
-func (e *AmbiguousError) Error() string { return "that could be more than one person" }
+func (e *AmbiguousError) Error() string {
+	if len(e.Candidates) > 0 && isGroupWord(e.Candidates[0]) {
+		return "that could be more than one group"
+	}
+	return "that could be more than one person"
+}
 
 // API is what a program can do with an account. *Client implements it, in the
 // owner process directly and in others through the owner's socket.

@@ -132,6 +132,10 @@ func ExplainCause(cause string) (what, next string) {
 		return "the server knows nobody of that name any more", "ask the recipient for their address"
 	case CauseDeviceList:
 		return "the server shows a device list of the recipient that contradicts the one known here", "somebody may be lying about who their devices are; ask them, and tell the server's operator"
+	case CauseNotMember:
+		return "you are not a member of the group any more", "ask an admin of the group to add you"
+	case CauseGroupForked:
+		return "the members of the group were shown different rosters", "`pawl group show` says which changes differ; compare them with the others, and tell the server's operator"
 	case CauseRefused:
 		return "the server refused it", "the server's operator can say why; " + again
 	case CauseLifetime:
@@ -173,7 +177,7 @@ func (c *Client) Resend(ctx context.Context, id string, o SendOptions) (Message,
 	case m.Status == StatusSending:
 		return Message{}, fmt.Errorf("%w: it is still in the outbox and leaves by itself", ErrCannotResend)
 	}
-	o.Subject, o.ReplyTo = m.Subject, m.ReplyTo
+	o.Subject, o.ReplyTo, o.Mentions = m.Subject, m.ReplyTo, m.Mentions
 	if o.TTL == 0 && !m.ExpiresAt.IsZero() {
 		o.TTL = m.ExpiresAt.Sub(m.SentAt)
 	}

@@ -4,7 +4,7 @@ package policy
 // lines only, so dependencies run one way.
 func Layers() [][]string {
 	return [][]string{
-		{"./internal/codec", "./internal/dh", "./internal/kdf", "./internal/simd", "./internal/home", "./internal/mnemonic"},
+		{"./internal/codec", "./internal/dh", "./internal/kdf", "./internal/simd", "./internal/home", "./internal/mnemonic", "./internal/grouplog"},
 		{"./internal/kem"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
@@ -29,9 +29,7 @@ func Layers() [][]string {
 
 // Later lists packages that the plan knows and the tree does not have yet.
 func Later() map[string]string {
-	return map[string]string{
-		"./groups": "group messaging comes after conversations between two people",
-	}
+	return map[string]string{}
 }
 
 // Core is the protocol: values in, values out (R-THR-02).
@@ -39,7 +37,7 @@ func Core() []string {
 	return []string{
 		"./x3dh", "./ratchet", "./prekeys", "./groups",
 		"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/simd", "./internal/address",
-		"./internal/devicelist", "./internal/linking", "./internal/content", "./internal/session",
+		"./internal/devicelist", "./internal/grouplog", "./internal/linking", "./internal/content", "./internal/session",
 	}
 }
 
