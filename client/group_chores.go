@@ -215,21 +215,6 @@ func (w *work) groupUnopened(m *incoming, k peerKey, id groups.ID, cause string)
 	return w.e.lackMessages(w.tx, id, k, wire.Chain, []uint32{wire.Index})
 }
 
-// askForKeys asks the author of a change for what it takes to follow it.
-func (e *engine) askForKeys(ctx context.Context, id groups.ID, lacking groups.Entry, secret bool) error {
-	k := authorOf(lacking)
-	if k == (peerKey{e.self.record.Address, e.self.device}) {
-		return nil
-	}
-	err := e.groupStep(ctx, func(w *work) error {
-		if secret {
-			return e.lackWelcome(w.tx, id, k)
-		}
-		return e.lackChain(w.tx, id, k, lacking.Chain)
-	})
-	return err
-}
-
 // lookAtChains notes what has been skipped on the chains of a group, and erases
 // keys that have outlived their time (R-GRP-70).
 func (e *engine) lookAtChains(ctx context.Context, id groups.ID, now time.Time) error {

@@ -41,13 +41,19 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 			return e.forkedByServer(ctx, id, page.Seq) // R-GRP-41
 		}
 		if len(page.Entries) == 0 {
-			return nil
+			return e.caughtUp(ctx, id)
 		}
+	entries:
 		for _, in := range page.Entries {
 			lacking, err := e.takeEntry(ctx, id, in)
 			switch {
 			case errors.Is(err, errNoChain), errors.Is(err, errNoSecret):
 				e.log.Info("a change of a group waits for its keys")
+				if leapt, lerr := e.leap(ctx, l, id); lerr != nil {
+					return lerr
+				} else if leapt {
+					break entries
+				}
 				return e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret))
 			case err != nil:
 				return err
@@ -198,7 +204,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		if s.Key.Head == entry.Head && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
+		if s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
 			found = s.Key
 		}
 		return nil
@@ -299,7 +305,7 @@ func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 	if line.Author == e.self.record.Address {
 		kind = NoticeGroupLeft
 	}
-	n := notice{kind: kind, about: e.self.record.Address, by: line.Author}
+	n := notice{kind: kind, about: e.self.record.Address, by: line.Author, mine: line.Device == uint64(e.self.device)}
 	if err := e.putNotice(tx, groupName(id), n); err != nil {
 		return err
 	}
@@ -313,7 +319,7 @@ func (e *engine) putGroupNotice(tx *vault.Tx, id groups.ID, entry groups.Entry) 
 	for _, m := range c.Members {
 		who = append(who, m.Address)
 	}
-	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address}
+	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address, mine: entry.Author.Device == uint64(e.self.device)}
 	switch c.Kind {
 	case groups.Create:
 		n.kind, n.about = NoticeGroupCreated, c.Name

@@ -139,6 +139,9 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 		if err := e.enterGroup(ctx, l, id); err != nil {
 			return err
 		}
+		if now, _, err := e.readGroup(ctx, id); err != nil || now == nil {
+			return errors.Join(err, e.askToEnter(ctx, l, id))
+		}
 	}
 	if err := e.followGroup(ctx, l, id); err != nil && !isNotMember(err) {
 		return err
