@@ -173,6 +173,8 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 }
 
 func (f *fake) Sync(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.fail["Sync"] == nil {
 		if f.onSync != nil {
 			f.onSync()

@@ -194,6 +194,7 @@ func (a *app) groupPolicy() *cobra.Command {
 		Long: `Shows the policy of a group, or changes it. Only admins may change it.
 
 --add-by-members: everybody may add members, not only admins.
+
 --open-history: whoever adds somebody also tells them what was said before, as far as they
 have it. It is marked as retold: that it was said is their word.`,
 		Example: "  pawl group policy '#rowing'\n  pawl group policy '#rowing' --add-by-members --open-history=off",
@@ -224,7 +225,7 @@ have it. It is marked as retold: that it was said is their word.`,
 		ValidArgsFunction: a.completeWords(a.groupNames),
 	}
 	for name, value := range map[string]*string{"add-by-members": &add, "open-history": &open} {
-		usage := map[string]string{"add-by-members": "`on` or off: everybody may add members", "open-history": "`on` or off: new members are told what was said before"}[name]
+		usage := map[string]string{"add-by-members": "`on|off`: everybody may add members", "open-history": "`on|off`: new members are told what was said before"}[name]
 		cmd.Flags().StringVar(value, name, "", usage)
 		cmd.Flags().Lookup(name).NoOptDefVal = "on"
 		cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions([]string{"on", "off"}, cobra.ShellCompDirectiveNoFileComp))
