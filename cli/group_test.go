@@ -324,6 +324,10 @@ func TestR_CLI_35_SafetyView(t *testing.T) {
 			t.Errorf("listed %s", x.stdout.String())
 		}
 	}
+	x.fake.groups[0].Pending = &client.GroupStep{What: "leave"}
+	if x.run("group", "show", "#rowing"); !strings.Contains(x.stdout.String(), "under way  leave: waits for the server") {
+		t.Errorf("printed %s", x.stdout.String())
+	}
 	x.fake.fail["Send"] = client.ErrGroupForked
 	if code := x.run("send", "#rowing", "hi"); code != 5 {
 		t.Errorf("exit %d", code)

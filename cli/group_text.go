@@ -83,6 +83,9 @@ func policyText(p client.GroupPolicy) string {
 
 // stepText says how far something has come that takes many messages.
 func stepText(p client.GroupStep) string {
+	if p.Total == 0 {
+		return clean(p.What) + ": waits for the server"
+	}
 	return fmt.Sprintf("%s: %d of %s have the keys", clean(p.What), p.Done, count(p.Total, "device"))
 }
 
