@@ -100,10 +100,11 @@ func (e *engine) takeUp(ctx context.Context, roster groups.Roster, key *groups.K
 		if err != nil || old != nil && !old.Out {
 			return err
 		}
-		for _, t := range []vault.Table{tableLedger, tableGroupKey} {
-			if err := deleteAll(tx, t, id[:]); err != nil {
-				return err
-			}
+		if err := deleteAll(tx, tableLedger, id[:]); err != nil {
+			return err
+		}
+		if err := e.dropCandidates(tx, id, key.Seq); err != nil {
+			return err
 		}
 		own, err := e.readPerson(tx, e.self.record.Address)
 		if err != nil {

@@ -192,7 +192,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 			return err
 		}
 		r.Secret, r.Sending, r.Sent = p.Secret, p.Sending, 0
-		return e.dropCandidates(tx, id, next.Epoch)
+		return e.dropCandidates(tx, id, next.Seq)
 	}
 	var found *groups.Key
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
@@ -204,7 +204,9 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		if s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
+		// Handed out for this entry or, to a device that was left out, later: the
+		// entry says which secret is the right one.
+		if !s.Key.Secret.IsZero() && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
 			found = s.Key
 		}
 		return nil
@@ -219,29 +221,28 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		return err
 	}
 	r.Secret = append([]byte(nil), found.Secret[:]...)
-	return e.dropCandidates(tx, id, next.Epoch)
+	return e.dropCandidates(tx, id, next.Seq)
 }
 
-// dropCandidates forgets what was handed out for entries that can no longer
-// come: those of this epoch and of earlier ones. A device that was away finds the
-// secrets of later epochs among them, too.
-func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, epoch uint64) error {
-	var keys [][]byte
+// dropCandidates forgets what was handed out for the entries up to seq: it was
+// used, or its place is taken. What is for later ones stays.
+func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, seq uint64) error {
+	var over [][]byte
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
 		c, err := decodeRecord[candidateRecord](row.Value)
 		if err != nil {
 			return err
 		}
 		s, err := groups.ParseSignal(c.Signal)
-		if err != nil {
+		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		if s.Key == nil || s.Key.Epoch <= epoch {
-			keys = append(keys, row.Key)
+		if s.Key.Seq <= seq {
+			over = append(over, row.Key)
 		}
 		return nil
 	})
-	for _, k := range keys {
+	for _, k := range over {
 		if err == nil {
 			_, err = tx.Delete(tableGroupKey, k)
 		}

@@ -135,7 +135,7 @@ func (e *engine) takeLeap(ctx context.Context, next groups.Roster, key *groups.K
 		if err := e.dropDeparted(w.tx, id, before, next); err != nil {
 			return err
 		}
-		if err := e.dropCandidates(w.tx, id, next.Epoch); err != nil {
+		if err := e.dropCandidates(w.tx, id, key.Seq); err != nil {
 			return err
 		}
 		r.Roster, r.Secret, r.First, r.Pending = next.Encode(), append([]byte(nil), key.Secret[:]...), key.Seq, nil

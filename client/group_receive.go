@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -69,7 +70,9 @@ func (w *work) groupEnvelope(m *incoming) error {
 		return err
 	}
 	if opened.Seq > roster.Seq {
-		w.follows(id)
+		if m.heldKey == nil { // else the log was followed just now, as far as it goes
+			w.follows(id)
+		}
 		return w.holdGroup(m, wire.Chain)
 	}
 	if same, err := w.sameHead(r, roster, opened.Seq, opened.Head); err != nil {
@@ -285,14 +288,8 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 		return nil
 	}
 	id := s.Group
-	n, err := w.tx.Count(tableGroupKey, id[:])
-	if err != nil {
+	if err := w.roomForCandidate(id); err != nil {
 		return err
-	}
-	if n >= MaxCandidates {
-		if err := dropOldest(w.tx, tableGroupKey, id[:]); err != nil {
-			return err
-		}
 	}
 	head := s.Key.Head
 	key := append(append(append([]byte(nil), id[:]...), head[:]...), k.bytes()...)
@@ -303,13 +300,21 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 
 // takeChain keeps a chain that is not known yet.
 func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) error {
-	if known, err := w.chain(key.Chain); err != nil || known != nil {
-		if err == nil && key.Index > known.state.Index()+groups.MaxJump {
+	known, err := w.chain(key.Chain)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		if known.state.Sender() != sender || known.state.Group() != key.Group {
+			w.e.log.Warn("a sender key that is another device's was refused")
+			return nil
+		}
+		if key.Index > known.state.Index()+groups.MaxJump {
 			if next, err := known.state.Renew(key); err == nil { // what is between is lost anyway
 				known.state, known.changed = next, true
 			}
 		}
-		return err
+		return nil
 	}
 	state, err := groups.Accept(key, sender)
 	if err != nil {
@@ -358,16 +363,29 @@ func (w *work) leastChain(all []groups.ChainID, epoch uint64) (groups.ChainID, e
 	return least, nil
 }
 
-// dropOldest deletes the first row of a group of a table.
-func dropOldest(tx *vault.Tx, t vault.Table, group []byte) error {
-	var oldest []byte
-	err := tx.Scan(t, group, firstOrder, lastOrder, 1, false, func(row vault.Row) error {
-		oldest = row.Key
+// roomForCandidate drops a row if a group has as many as are kept: the oldest
+// of the device that has handed out the most, so that nobody crowds out others.
+func (w *work) roomForCandidate(id groups.ID) error {
+	n := 0
+	of, first := map[peerKey]int{}, map[peerKey][]byte{}
+	var most peerKey
+	err := w.tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		if err != nil {
+			return err
+		}
+		k := peerKey{c.From, address.Device(c.Device)}
+		if n++; of[k] == 0 {
+			first[k] = row.Key
+		}
+		if of[k]++; of[k] > of[most] {
+			most = k
+		}
 		return nil
 	})
-	if err != nil || oldest == nil {
+	if err != nil || n < MaxCandidates {
 		return err
 	}
-	_, err = tx.Delete(t, oldest)
+	_, err = w.tx.Delete(tableGroupKey, first[most])
 	return err
 }
