@@ -34,7 +34,10 @@ func (e *engine) makeChange(ctx context.Context, id groups.ID, make func(groups.
 		if err != nil {
 			return err
 		}
-		if err := e.followGroup(ctx, l, id); err != nil {
+		switch err := e.followGroup(ctx, l, id); {
+		case errors.Is(err, errNoSender):
+			return &wrapped{ErrGroupChanged, err} // by what cannot be read here yet
+		case err != nil:
 			return err
 		}
 		r, roster, err := e.readGroup(ctx, id)

@@ -143,11 +143,16 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 			return errors.Join(err, e.askToEnter(ctx, l, id))
 		}
 	}
-	if err := e.followGroup(ctx, l, id); err != nil && !isNotMember(err) {
+	err = e.followGroup(ctx, l, id)
+	behind := errors.Is(err, errNoSender)
+	if err != nil && !behind && !isNotMember(err) {
 		return err
 	}
 	if err := e.openGroupHeld(ctx, id); err != nil {
 		return err
+	}
+	if behind {
+		return e.groupChores(ctx, l, id)
 	}
 	if err := e.resumeChange(ctx, l, id); err != nil {
 		return err
