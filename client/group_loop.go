@@ -59,8 +59,7 @@ func (e *engine) tend(ctx context.Context, l *link, all bool) {
 }
 
 // dueGroups are the groups that something was heard of, or all of them after a
-// new connection. What was handed out for an entry that was not in the log yet is
-// looked at each time: whoever is let into a group hears of nothing else.
+// new connection.
 func (e *engine) dueGroups(l *link, all bool) map[groups.ID]bool {
 	e.mu.Lock()
 	due := e.groupsDue
@@ -69,11 +68,11 @@ func (e *engine) dueGroups(l *link, all bool) map[groups.ID]bool {
 		e.groupsSeen, all = l, true
 	}
 	e.mu.Unlock()
+	if !all {
+		return due
+	}
 	err := e.view(e.life, func(tx *vault.Tx) error {
 		for _, t := range []vault.Table{tableGroup, tableGroupKey} {
-			if t == tableGroup && !all {
-				continue
-			}
 			err := tx.Scan(t, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
 				var id []byte
 				if t == tableGroup {
