@@ -50,6 +50,8 @@ var rows = []row{
 	{work: "client, one durable send", pkg: "./client", name: "SendDurable", metric: "xfloor", bar: 2},
 	{work: "client, one send to 4 devices with 3 own others", pkg: "./client", name: "FanOut", metric: "xfloor", bar: 1.3},
 	{work: "client, drain 10 000 messages of 50 conversations, against one", pkg: "./client", name: "Conversations", metric: "xsingle", bar: 0.5, atLeast: true},
+	{work: "client, rekey of a group of 100 devices, each device, against one durable send", pkg: "./client", name: "GroupRekey/devices=100", metric: "xsend", bar: 1.3},
+	{work: "client, rekey of a group of 1 000 devices, each device, against one durable send", pkg: "./client", name: "GroupRekey/devices=1000", metric: "xsend", bar: 1.3},
 	{work: "server, durable accepts of 64 senders, against SQLite's raw group commit", pkg: "./server", name: "Accept", metric: "xraw", bar: 0.6, atLeast: true},
 }
 
