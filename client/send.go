@@ -22,11 +22,13 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	if err != nil {
 		return Message{}, err
 	}
-	if done, err := e.sentBefore(ctx, c.ID); err != nil || done != nil {
-		if err != nil {
-			return Message{}, err
+	if o.ID != "" { // else it was drawn just now
+		if done, err := e.sentBefore(ctx, c.ID); err != nil || done != nil {
+			if err != nil {
+				return Message{}, err
+			}
+			return e.await(ctx, *done, o)
 		}
-		return e.await(ctx, *done, o)
 	}
 	addr, err := e.resolve(ctx, to)
 	if err != nil {
