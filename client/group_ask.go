@@ -195,13 +195,12 @@ func (r *askRecord) found(chain groups.ChainID, index uint32) bool {
 	return false
 }
 
-// gotChain takes a sender key out of what is lacking.
-func (r *askRecord) gotChain(chain []byte) {
-	for i := range r.Lacks {
-		if bytes.Equal(r.Lacks[i].Chain, chain) {
-			r.Lacks[i].Key = false
-		}
-	}
+// noSuchChain forgets a chain of which its device knows nothing of all that was
+// asked for: the server has made it up, or the next message asks again.
+func (r *askRecord) noSuchChain(chain groups.ChainID) {
+	r.Lacks = slices.DeleteFunc(r.Lacks, func(l lackRecord) bool {
+		return bytes.Equal(l.Chain, chain[:]) && len(l.Indexes) == 0
+	})
 	r.settle()
 }
 
@@ -304,6 +303,9 @@ func (w *work) groupAgain(k peerKey, p *person, id groups.ID, a *groups.Again) e
 		return err // not asked for, or here by now
 	}
 	r.Tries = 0
+	if len(a.Content) == 0 && !ok {
+		r.noSuchChain(a.Chain)
+	}
 	if err := putAsk(w.tx, id, &r); err != nil {
 		return err
 	}

@@ -216,3 +216,22 @@ func TestR_GRP_70_OldChains(t *testing.T) {
 		}
 	}
 }
+
+// R-GRP-62: the life of a message to a group, in words.
+func TestR_GRP_62_Explained(t *testing.T) {
+	at := time.UnixMilli(1 << 40)
+	m := Message{
+		Direction: Out, Kind: KindText, Group: "#g", From: "me@h", To: "#g", Status: StatusAccepted, SentAt: at, SealedAt: at, AcceptedAt: at,
+		PerDevice: map[string]Status{"1": StatusDelivered, "2": StatusAccepted, "3": StatusAccepted},
+		PerMember: map[string]Status{"a@h": StatusDelivered, "b@h": StatusAccepted},
+	}
+	x := Explain(m)
+	if x.Next != "1 of 2 members have not said that a device of theirs has it: they may be switched off" ||
+		!slices.ContainsFunc(x.Steps, func(s Step) bool { return s.What == "sealed once, for 3 devices of 2 members" }) {
+		t.Errorf("%+v", x)
+	}
+	x = Explain(Message{Direction: In, Kind: KindText, Group: "#g", RetoldBy: "a@h", SentAt: at, ReceivedAt: at})
+	if len(x.Steps) != 2 || x.Steps[1].What != "retold by a@h, who has let you in; that it was said, and by whom, is their word" {
+		t.Errorf("%+v", x)
+	}
+}

@@ -25,9 +25,9 @@ import (
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
-// crowd is a person in a group with many devices that exist in the server's
+// multitude is a person in a group with many devices that exist in the server's
 // directory only: she has steady sessions with all of them.
-type crowd struct {
+type multitude struct {
 	b       *testing.B
 	box     *emptied
 	dir     server.Directory
@@ -36,9 +36,9 @@ type crowd struct {
 	devices []listener
 }
 
-// newCrowd makes a group of alice and accounts of two devices each, n devices in
+// newMultitude makes a group of alice and accounts of two devices each, n devices in
 // all, on the product's store. keep says whether mailboxes keep what is appended.
-func newCrowd(b *testing.B, n int, keep bool) *crowd {
+func newMultitude(b *testing.B, n int, keep bool) *multitude {
 	store, err := sqlitestore.Open(sqlitestore.Options{Dir: b.TempDir()})
 	if err != nil {
 		b.Fatal(err)
@@ -54,7 +54,7 @@ func newCrowd(b *testing.B, n int, keep bool) *crowd {
 		SendPair: free, SendRequester: free, SendBytes: free, Lookups: free, GroupAppends: free, GroupLog: free, GroupCopies: free,
 		GroupBytes: free, GroupPair: free,
 	}})
-	c := &crowd{b: b, box: box, dir: store}
+	c := &multitude{b: b, box: box, dir: store}
 	c.alice, _ = w.join("alice")
 	b.Cleanup(func() { c.alice.Close() })
 	bob, _ := w.join("bob")
@@ -92,12 +92,12 @@ func (m *bottomless) Append(ctx context.Context, in []server.Envelope) ([]server
 }
 
 // gather makes the people, their sessions with alice, and the group.
-func (c *crowd) gather(n int) {
+func (c *multitude) gather(n int) {
 	ctx, e := context.Background(), c.alice.engine
 	secret := groups.NewSecret()
 	c.id = groups.NewID()
 	roster := groups.Roster{
-		Group: c.id, Name: "crowd", Seq: 1, Epoch: 1, EpochAt: time.Now().UTC().Truncate(time.Second), Commitment: secret.Commitment(c.id, 1),
+		Group: c.id, Name: "multitude", Seq: 1, Epoch: 1, EpochAt: time.Now().UTC().Truncate(time.Second), Commitment: secret.Commitment(c.id, 1),
 	}
 	roster.Head = groups.HeadOf(c.id, 1, groups.Head{}, []byte{1})
 	me, account := e.self.record.Address, [32]byte(e.self.own.Account)
@@ -180,7 +180,7 @@ func (c *crowd) gather(n int) {
 	}
 }
 
-func (c *crowd) sign(l devicelist.List, key ed25519.PrivateKey) []byte {
+func (c *multitude) sign(l devicelist.List, key ed25519.PrivateKey) []byte {
 	e, err := devicelist.Sign(l, key)
 	if err != nil {
 		c.b.Fatal(err)
@@ -252,7 +252,7 @@ func middle(all []time.Duration) time.Duration { return slices.Sorted(slices.Val
 func BenchmarkGroupRekey(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("devices=%d", n), func(b *testing.B) {
-			c := newCrowd(b, n, true)
+			c := newMultitude(b, n, true)
 			ctx, e := context.Background(), c.alice.engine
 			var rekeys, sends []time.Duration
 			var peak uint64
@@ -306,7 +306,7 @@ func BenchmarkGroupRekey(b *testing.B) {
 func BenchmarkGroupSay(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("devices=%d", n), func(b *testing.B) {
-			c := newCrowd(b, n, false)
+			c := newMultitude(b, n, false)
 			ctx, name := context.Background(), groupName(c.id)
 			if _, err := c.alice.Send(ctx, name, "hello", SendOptions{}); err != nil { // hands out the keys
 				b.Fatal(err)

@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -88,4 +89,46 @@ func TestR_GRP_65_SeveralDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	reached(t, "a text at the new device", func() bool { return slices.Equal(shownTexts(t, desk, "#friends"), []string{"four"}) }, all...)
+}
+
+// R-CLT-10: what one can do with groups one can do in any process.
+func TestGroupsInAnotherProcess(t *testing.T) {
+	w := newWorld(t)
+	home := config(t, "alice")
+	owner, bob := w.join(home, "alice"), w.join(config(t, "bob"), "bob")
+	other := open(t, home)
+	if s, err := other.Status(ctx(t)); err != nil || s.Role != "attached" {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	g, err := other.CreateGroup(ctx(t), "friends", []string{"bob"})
+	if err != nil || len(g.Members) != 2 {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	if g, err = other.ChangeGroup(ctx(t), "#friends", client.GroupChange{Name: "old friends", Policy: nil}); err != nil || g.Name != "old friends" {
+		t.Fatalf("%+v, %v", g, err)
+	}
+	if all, err := other.Groups(ctx(t)); err != nil || len(all) != 1 || all[0].ID != g.ID || !all[0].EpochAt.Equal(g.EpochAt) {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := other.Group(ctx(t), "#none"); !errors.Is(err, client.ErrUnknownGroup) {
+		t.Errorf("%v", err)
+	}
+	if link, err := other.GroupInvite(ctx(t), g.ID); err != nil || link == "" {
+		t.Errorf("%q, %v", link, err)
+	}
+	if _, err := other.JoinGroup(ctx(t), "x"); !errors.Is(err, client.ErrGroupInvite) {
+		t.Errorf("%v", err)
+	}
+	m, err := other.Send(ctx(t), "#old friends", "hello", client.SendOptions{Mentions: []string{"bob"}})
+	if err != nil || len(m.PerMember) != 1 || len(m.Mentions) != 1 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	reached(t, "bob is in", func() bool { _, err := bob.Group(ctx(t), g.ID); return err == nil }, bob, owner)
+	reached(t, "bob has it", func() bool { return slices.Equal(shownTexts(t, bob, g.ID), []string{"hello"}) }, bob, owner)
+	if g, err := other.LeaveGroup(ctx(t), g.ID); err != nil || g.Mine != "" {
+		t.Errorf("%+v, %v", g, err)
+	}
+	if _, err := other.Send(ctx(t), g.ID, "x", client.SendOptions{}); !errors.Is(err, client.ErrNotMember) {
+		t.Errorf("%v", err)
+	}
 }

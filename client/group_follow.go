@@ -192,7 +192,7 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 			return err
 		}
 		r.Secret, r.Sending, r.Sent = p.Secret, p.Sending, 0
-		return e.dropCandidates(tx, id, entry.Seq)
+		return e.dropCandidates(tx, id, next.Seq)
 	}
 	var found *groups.Key
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
@@ -204,8 +204,9 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		if err != nil || s.Key == nil {
 			return ErrStoreDamaged
 		}
-		// The commitment says that it is the one, whoever it comes from.
-		if s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
+		// Handed out for this entry or, to a device that was left out, later: the
+		// entry says which secret is the right one.
+		if !s.Key.Secret.IsZero() && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
 			found = s.Key
 		}
 		return nil
@@ -220,13 +221,13 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 		return err
 	}
 	r.Secret = append([]byte(nil), found.Secret[:]...)
-	return e.dropCandidates(tx, id, entry.Seq)
+	return e.dropCandidates(tx, id, next.Seq)
 }
 
-// dropCandidates forgets what was handed out for entries up to seq: they can no
-// longer come. Who was away for several epochs needs the others yet.
+// dropCandidates forgets what was handed out for the entries up to seq: it was
+// used, or its place is taken. What is for later ones stays.
 func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, seq uint64) error {
-	var keys [][]byte
+	var over [][]byte
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
 		c, err := decodeRecord[candidateRecord](row.Value)
 		if err != nil {
@@ -237,11 +238,11 @@ func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, seq uint64) error {
 			return ErrStoreDamaged
 		}
 		if s.Key.Seq <= seq {
-			keys = append(keys, row.Key)
+			over = append(over, row.Key)
 		}
 		return nil
 	})
-	for _, k := range keys {
+	for _, k := range over {
 		if err == nil {
 			_, err = tx.Delete(tableGroupKey, k)
 		}

@@ -70,7 +70,9 @@ func (w *work) groupEnvelope(m *incoming) error {
 		return err
 	}
 	if opened.Seq > roster.Seq {
-		w.follows(id)
+		if m.heldKey == nil { // else the log was followed just now, as far as it goes
+			w.follows(id)
+		}
 		return w.holdGroup(m, wire.Chain)
 	}
 	if same, err := w.sameHead(r, roster, opened.Seq, opened.Head); err != nil {

@@ -106,7 +106,10 @@ func (e *engine) ChangeGroup(ctx context.Context, who string, c GroupChange) (Gr
 	}
 	if len(c.Add) > 0 {
 		var people []groups.Member
-		if people, err = e.asMembers(ctx, c.Add); err == nil {
+		if people, err = e.asMembers(ctx, c.Add); err == nil && len(people) == 0 {
+			err = ErrNothingToChange // nobody but oneself
+		}
+		if err == nil {
 			err = e.addMembers(ctx, id, people)
 		}
 	} else {
