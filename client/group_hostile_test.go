@@ -132,6 +132,11 @@ func band(t *testing.T) (l *villain, of map[string]client.API, group string) {
 
 func found(t *testing.T, of map[string]client.API) string {
 	t.Helper()
+	for _, c := range of {
+		if err := c.Sync(ctx(t)); err != nil { // from now on they are connected
+			t.Fatal(err)
+		}
+	}
 	g, err := of["alice"].CreateGroup(ctx(t), "band", []string{"bob", "carol"})
 	if err != nil {
 		t.Fatal(err)
@@ -139,11 +144,15 @@ func found(t *testing.T, of map[string]client.API) string {
 	if _, err := of["alice"].ChangeGroup(ctx(t), g.ID, client.GroupChange{Member: "bob", Role: client.GroupAdminRole}); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := of["alice"].Send(ctx(t), g.ID, "welcome", client.SendOptions{}); err != nil { // by which they notice
+		t.Fatal(err)
+	}
 	for _, n := range []string{"bob", "carol"} {
-		until(t, n+" is in", func() bool {
-			if err := of[n].Sync(ctx(t)); err != nil {
-				t.Fatal(err)
-			}
+		until(t, n+" is in without asking for it", func() bool {
+			_, err := of[n].Group(ctx(t), g.ID)
+			return err == nil
+		})
+		until(t, n+" knows of the second admin", func() bool {
 			got, err := of[n].Group(ctx(t), g.ID)
 			return err == nil && got.Seq == 3
 		})
