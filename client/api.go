@@ -166,7 +166,8 @@ type Status string
 
 // Statuses. Each is a separate claim; none implies a later one. Of several
 // devices the furthest decides: a message is delivered or read as soon as one
-// device of the recipient says so, and PerDevice tells of each.
+// device of the recipient says so, and PerDevice tells of each. A message to a
+// group is as far as the member who has it least, and PerMember tells of each.
 const (
 	StatusSending   Status = "sending"   // durable here, not yet at the server
 	StatusAccepted  Status = "accepted"  // durable at the server

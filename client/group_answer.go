@@ -58,7 +58,7 @@ func (e *engine) answerGroup(ctx context.Context, l *link, id groups.ID, k peerK
 			if err := w.tellAgain(id, k, r.Owed); err != nil {
 				return err
 			}
-			r.Answered = e.now().UnixMilli()
+			r.answered(e.now())
 		}
 		r.Owed, r.Admit = nil, false
 		return putAsk(w.tx, id, &r)

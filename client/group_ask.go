@@ -2,7 +2,6 @@ package client
 
 import (
 	"bytes"
-	"context"
 	"math"
 	"slices"
 	"time"
@@ -31,8 +30,9 @@ type askRecord struct {
 	Tries   uint64       `cbor:"6,keyasint,omitempty"` // questions since the last answer
 	// What it has asked for.
 	Owed     []lackRecord `cbor:"7,keyasint,omitempty"`
-	Admit    bool         `cbor:"8,keyasint,omitempty"` // everything
-	Answered int64        `cbor:"9,keyasint,omitempty"`
+	Admit    bool         `cbor:"8,keyasint,omitempty"`  // everything
+	Answered int64        `cbor:"9,keyasint,omitempty"`  // when the first of the last hour's answers was given
+	Answers  uint64       `cbor:"13,keyasint,omitempty"` // and how many were since
 	Branched int64        `cbor:"10,keyasint,omitempty"` // when it was last told of this device's branch
 	Retold   uint64       `cbor:"11,keyasint,omitempty"` // messages that it has retold
 	Had      []lackRecord `cbor:"12,keyasint,omitempty"` // what it has answered: not asked for again
@@ -76,10 +76,18 @@ func (r *askRecord) answerAt() int64 {
 	if !r.Admit && len(r.Owed) == 0 {
 		return math.MaxInt64
 	}
-	if r.Answered == 0 {
+	if r.Answers < GroupAnswers {
 		return 0
 	}
 	return r.Answered + RepairEvery.Milliseconds()
+}
+
+// answered counts an answer.
+func (r *askRecord) answered(now time.Time) {
+	if r.Answers == 0 || passedSince(now, r.Answered, RepairEvery) {
+		r.Answered, r.Answers = now.UnixMilli(), 0
+	}
+	r.Answers++
 }
 
 func getAsk(tx *vault.Tx, id groups.ID, k peerKey) (askRecord, error) {
@@ -116,37 +124,6 @@ func (e *engine) lackWelcome(tx *vault.Tx, id groups.ID, k peerKey) error {
 	}
 	r.Welcome = true
 	return putAsk(tx, id, &r)
-}
-
-// caughtUp notes that nothing is lacking to follow a group's log.
-func (e *engine) caughtUp(ctx context.Context, id groups.ID) error {
-	var asked []askRecord
-	find := func(tx *vault.Tx) error {
-		asked = nil
-		return tx.Scan(tableGroupAsk, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-			r, err := decodeRecord[askRecord](row.Value)
-			if r.Welcome {
-				asked = append(asked, r)
-			}
-			return err
-		})
-	}
-	if err := e.view(ctx, find); err != nil || len(asked) == 0 {
-		return err
-	}
-	return e.groupStep(ctx, func(w *work) error {
-		if err := find(w.tx); err != nil {
-			return err
-		}
-		for i := range asked {
-			asked[i].Welcome = false
-			asked[i].settle()
-			if err := putAsk(w.tx, id, &asked[i]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 func (e *engine) lack(tx *vault.Tx, id groups.ID, k peerKey, l lackRecord) error {
@@ -218,13 +195,12 @@ func (r *askRecord) found(chain groups.ChainID, index uint32) bool {
 	return false
 }
 
-// gotChain takes a sender key out of what is lacking.
-func (r *askRecord) gotChain(chain []byte) {
-	for i := range r.Lacks {
-		if bytes.Equal(r.Lacks[i].Chain, chain) {
-			r.Lacks[i].Key = false
-		}
-	}
+// noSuchChain forgets a chain of which its device knows nothing of all that was
+// asked for: the server has made it up, or the next message asks again.
+func (r *askRecord) noSuchChain(chain groups.ChainID) {
+	r.Lacks = slices.DeleteFunc(r.Lacks, func(l lackRecord) bool {
+		return bytes.Equal(l.Chain, chain[:]) && len(l.Indexes) == 0
+	})
 	r.settle()
 }
 
@@ -327,6 +303,9 @@ func (w *work) groupAgain(k peerKey, p *person, id groups.ID, a *groups.Again) e
 		return err // not asked for, or here by now
 	}
 	r.Tries = 0
+	if len(a.Content) == 0 && !ok {
+		r.noSuchChain(a.Chain)
+	}
 	if err := putAsk(w.tx, id, &r); err != nil {
 		return err
 	}

@@ -17,8 +17,18 @@ const changeTries = 12
 // changeGroup makes a change and returns when it is in the log. make says what
 // it is for a roster; where somebody else's change came first it is asked again
 // (R-GRP-46).
+//
+// A change of before that was cut short comes first: only one can be under way.
 func (e *engine) changeGroup(ctx context.Context, id groups.ID, make func(groups.Roster) (groups.Change, error)) error {
 	defer e.contactMu.lock("change/" + string(id[:]))()
+	if err := e.finishChange(ctx, id); err != nil {
+		return err
+	}
+	return e.makeChange(ctx, id, make)
+}
+
+// makeChange is changeGroup for whoever holds the group's lock.
+func (e *engine) makeChange(ctx context.Context, id groups.ID, make func(groups.Roster) (groups.Change, error)) error {
 	for n := range changeTries {
 		l, err := e.connected(ctx)
 		if err != nil {
@@ -46,6 +56,9 @@ func (e *engine) changeGroup(ctx context.Context, id groups.ID, make func(groups
 			err = roster.Allows(e.self.record.Address, c)
 		}
 		if err != nil {
+			if errors.Is(err, groups.ErrNotMember) { // this account is one: whom it is about is not
+				err = &wrapped{ErrNothingToChange, errors.New("not a member")}
+			}
 			err = changeError(err)
 			if n > 0 {
 				err = fmt.Errorf("%w: %w", ErrGroupChanged, err)
@@ -98,6 +111,11 @@ func (e *engine) place(ctx context.Context, l *link, id groups.ID, c groups.Chan
 				_, before := roster.Member(d.address)
 				return before
 			})
+		}
+	}
+	if !key.advances {
+		if err := e.notePerhaps(ctx, id, key.Chain.Chain, to); err != nil {
+			return false, err
 		}
 	}
 	e.beginStep(id, stepName(c.Kind), len(to))
@@ -256,7 +274,28 @@ func (e *engine) resumeChange(ctx context.Context, l *link, id groups.ID) error 
 	if c.Kind == groups.Create {
 		return e.registerGroup(ctx, l, id)
 	}
-	err = e.changeGroup(ctx, id, func(groups.Roster) (groups.Change, error) { return c, nil })
+	defer e.contactMu.lock("change/" + string(id[:]))()
+	return e.finishChange(ctx, id)
+}
+
+// finishChange makes a change that was cut short, unless it is made by now. The
+// caller holds the group's lock.
+func (e *engine) finishChange(ctx context.Context, id groups.ID) error {
+	r, _, err := e.readGroup(ctx, id)
+	if err != nil || r == nil || r.Pending == nil || r.Out {
+		return err
+	}
+	c, err := decodeChange(r.Pending.Change)
+	if err != nil || c.Kind == groups.Create {
+		return err
+	}
+	err = e.makeChange(ctx, id, func(groups.Roster) (groups.Change, error) {
+		r, _, err := e.readGroup(ctx, id)
+		if err == nil && (r == nil || r.Pending == nil) {
+			err = groups.ErrNothing // the log has shown that it had been placed
+		}
+		return c, err
+	})
 	if errors.Is(err, ErrGroupChanged) || errors.Is(err, ErrNotAllowed) || errors.Is(err, ErrNothingToChange) {
 		e.log.Info("a change of a group that was cut short is not needed or not allowed any more")
 		return nil

@@ -53,7 +53,7 @@ func (e *engine) groupChores(ctx context.Context, l *link, id groups.ID) error {
 	if err := e.noteHeld(ctx, id); err != nil {
 		return err
 	}
-	if err := e.lookAtChains(ctx, id); err != nil {
+	if err := e.lookAtChains(ctx, id, e.now()); err != nil {
 		return err
 	}
 	due, err := e.dueAsks(ctx, id)
@@ -202,9 +202,9 @@ func (w *work) missedAtEnd(id groups.ID, k peerKey, old *openChain, before group
 	return w.e.lackMessages(w.tx, id, k, old.state.ID(), missed)
 }
 
-// groupTombstone takes note of an authentic message that its chain cannot open:
+// groupUnopened takes note of an authentic message that its chain cannot open:
 // it is asked for, and leaves a trace only if that is in vain.
-func (w *work) groupTombstone(m *incoming, k peerKey, id groups.ID, cause string) error {
+func (w *work) groupUnopened(m *incoming, k peerKey, id groups.ID, cause string) error {
 	wire, err := groups.ParseMessage(m.env.Message)
 	if err != nil {
 		return nil
@@ -215,25 +215,9 @@ func (w *work) groupTombstone(m *incoming, k peerKey, id groups.ID, cause string
 	return w.e.lackMessages(w.tx, id, k, wire.Chain, []uint32{wire.Index})
 }
 
-// askForKeys asks the author of a change for what it takes to follow it.
-func (e *engine) askForKeys(ctx context.Context, id groups.ID, lacking groups.Entry, secret bool) error {
-	k := authorOf(lacking)
-	if k == (peerKey{e.self.record.Address, e.self.device}) {
-		return nil
-	}
-	err := e.groupStep(ctx, func(w *work) error {
-		if secret {
-			return e.lackWelcome(w.tx, id, k)
-		}
-		return e.lackChain(w.tx, id, k, lacking.Chain)
-	})
-	return err
-}
-
 // lookAtChains notes what has been skipped on the chains of a group, and erases
 // keys that have outlived their time (R-GRP-70).
-func (e *engine) lookAtChains(ctx context.Context, id groups.ID) error {
-	now := e.now()
+func (e *engine) lookAtChains(ctx context.Context, id groups.ID, now time.Time) error {
 	look := func(tx *vault.Tx, fn func(c chainRecord, s groups.Receiving) error) error {
 		return tx.Scan(tableChain, id[:], firstOrder, lastOrder, 0, false, func(r vault.Row) error {
 			c, err := decodeRecord[chainRecord](r.Value)

@@ -41,7 +41,7 @@ func (e *engine) newGroup(ctx context.Context, name string) (groups.ID, error) {
 		if err := tx.Put(tableGroupLog, seqKey(id, 1), id[:], 1, codec.Marshal(line)); err != nil {
 			return err
 		}
-		if err := e.putNotice(tx, groupName(id), notice{kind: NoticeGroupCreated, about: name, by: me}); err != nil {
+		if err := e.putNotice(tx, groupName(id), notice{kind: NoticeGroupCreated, about: name, by: me, mine: true}); err != nil {
 			return err
 		}
 		return putGroup(tx, r)

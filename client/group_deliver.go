@@ -130,7 +130,7 @@ func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Ros
 // group has moved on.
 func (e *engine) sealGroup(ctx context.Context, id groups.ID, chain groups.ChainID, roster groups.Roster, o *outboxRecord, all []listener) (ok bool, err error) {
 	if len(o.Group) > 0 && string(o.GroupHead) == string(roster.Head[:]) {
-		return true, nil
+		return true, e.addressAgain(ctx, o.ID, all)
 	}
 	e.state.Lock()
 	defer e.state.Unlock()

@@ -19,8 +19,18 @@ import (
 // and so has closed the ones before; or after DiscloseAfter, when no mailbox
 // holds a message of the old chain any more.
 func (e *engine) disclose(ctx context.Context, id groups.ID, all []listener) error {
-	g, _, err := e.readGroup(ctx, id)
+	g, roster, err := e.readGroup(ctx, id)
 	if err != nil || g == nil || len(g.Closed) == 0 {
+		return err
+	}
+	due := slices.ContainsFunc(g.Closed, func(c closedChain) bool { return passedSince(e.now(), c.Last, DiscloseAfter) })
+	if !due {
+		err = e.view(ctx, func(tx *vault.Tx) error {
+			due, err = e.heard(tx, g, roster, all)
+			return err
+		})
+	}
+	if err != nil || !due {
 		return err
 	}
 	return e.groupStep(ctx, func(w *work) error {
@@ -42,7 +52,7 @@ func (e *engine) disclose(ctx context.Context, id groups.ID, all []listener) err
 				rest = append(rest, c)
 				continue
 			}
-			if len(all) == 0 || c.Count == 0 {
+			if len(all) == 0 {
 				continue // nobody has anything that was signed with it
 			}
 			d := &groups.Disclosed{Chain: groups.ChainID(c.Chain), Seed: [32]byte(c.Seed)}

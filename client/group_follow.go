@@ -44,11 +44,17 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 		if len(page.Entries) == 0 {
 			return e.caughtUp(ctx, id)
 		}
+	entries:
 		for _, in := range page.Entries {
 			lacking, err := e.takeEntry(ctx, id, in)
 			switch {
 			case errors.Is(err, errNoChain), errors.Is(err, errNoSecret):
 				e.log.Info("a change of a group waits for its keys")
+				if leapt, lerr := e.leap(ctx, l, id); lerr != nil {
+					return lerr
+				} else if leapt {
+					break entries
+				}
 				return errors.Join(errNoSender, e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret)))
 			case err != nil:
 				return err
@@ -301,7 +307,7 @@ func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 	if line.Author == e.self.record.Address {
 		kind = NoticeGroupLeft
 	}
-	n := notice{kind: kind, about: e.self.record.Address, by: line.Author}
+	n := notice{kind: kind, about: e.self.record.Address, by: line.Author, mine: line.Device == uint64(e.self.device)}
 	if err := e.putNotice(tx, groupName(id), n); err != nil {
 		return err
 	}
@@ -315,7 +321,7 @@ func (e *engine) putGroupNotice(tx *vault.Tx, id groups.ID, entry groups.Entry) 
 	for _, m := range c.Members {
 		who = append(who, m.Address)
 	}
-	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address}
+	n := notice{about: strings.Join(who, ", "), by: entry.Author.Address, mine: entry.Author.Device == uint64(e.self.device)}
 	switch c.Kind {
 	case groups.Create:
 		n.kind, n.about = NoticeGroupCreated, c.Name

@@ -243,7 +243,7 @@ func getMessageOf(e *engine, id string) (m messageRecord, order int64, ok bool, 
 	return m, order, ok, err
 }
 
-// R-GRP-74, R-GRP-75: when everybody has a message on the new chain, the signing
+// R-GRP-43, R-GRP-74, R-GRP-75: when everybody has a message on the new chain, the signing
 // key of the old one is told to all of them, who take nothing on it any more; not
 // before.
 func TestR_GRP_74_Disclosure(t *testing.T) {

@@ -138,6 +138,14 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 		if err := e.enterGroup(ctx, l, id); err != nil {
 			return err
 		}
+		if now, _, err := e.readGroup(ctx, id); err != nil || now == nil {
+			return errors.Join(err, e.askToEnter(ctx, l, id))
+		}
+	}
+	// First what was said under the log as it is known: its author may leave with
+	// the next entry.
+	if err := e.openGroupHeld(ctx, id); err != nil {
+		return err
 	}
 	err = e.followGroup(ctx, l, id)
 	behind := errors.Is(err, errNoSender)

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -208,10 +209,12 @@ func (w *work) chainsOf(id groups.ID, k peerKey) (all []groups.ChainID, err erro
 // groupRefused decides about a message that its chain does not open.
 func (w *work) groupRefused(m *incoming, k peerKey, id groups.ID, err error) error {
 	switch {
-	case errors.Is(err, groups.ErrDuplicate), errors.Is(err, groups.ErrClosed), errors.Is(err, groups.ErrTooOld):
+	case errors.Is(err, groups.ErrDuplicate), errors.Is(err, groups.ErrClosed):
 		return nil // known, or asked for when its chain was closed
+	case errors.Is(err, groups.ErrTooOld): // sealed before this device was handed the chain, perhaps
+		return w.groupUnopened(m, k, id, CauseTooOld)
 	case errors.Is(err, groups.ErrTooFarAhead):
-		return w.groupTombstone(m, k, id, CauseTooFarAhead)
+		return w.groupUnopened(m, k, id, CauseTooFarAhead)
 	}
 	w.e.log.Warn("a message to a group was refused", "reason", "forged")
 	return nil // anybody at the server can make these up; they fill no conversation
@@ -276,6 +279,9 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 		return nil
 	}
 	w.follows(s.Group)
+	if late, err := w.late(s.Group, s.Key); err != nil || late {
+		return err
+	}
 	if c := s.Key.Chain; c != nil && c.Group == s.Group {
 		if err := w.takeChain(k, groups.Sender{Address: k.address, Device: uint64(k.device), Identity: device.DH.Array()}, *c); err != nil {
 			return err
@@ -285,14 +291,8 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 		return nil
 	}
 	id := s.Group
-	n, err := w.tx.Count(tableGroupKey, id[:])
-	if err != nil {
+	if err := w.roomForCandidate(id); err != nil {
 		return err
-	}
-	if n >= MaxCandidates {
-		if err := dropOldest(w.tx, tableGroupKey, id[:]); err != nil {
-			return err
-		}
 	}
 	head := s.Key.Head
 	key := append(append(append([]byte(nil), id[:]...), head[:]...), k.bytes()...)
@@ -301,15 +301,39 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 	}))
 }
 
+// late reports whether a key is of the time before this account was out: it is
+// not kept (R-GRP-42). Where somebody is about to let it in again, it may be of
+// now.
+func (w *work) late(id groups.ID, k *groups.Key) (bool, error) {
+	r, err := getGroup(w.tx, id)
+	if err != nil || r == nil || !r.Out || len(k.Roster) > 0 {
+		return false, err
+	}
+	roster, err := r.roster()
+	if err != nil || k.Epoch > roster.Epoch {
+		return false, err
+	}
+	n, err := w.tx.Count(tableGroupKey, id[:])
+	return n == 0, err
+}
+
 // takeChain keeps a chain that is not known yet.
 func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) error {
-	if known, err := w.chain(key.Chain); err != nil || known != nil {
-		if err == nil && key.Index > known.state.Index()+groups.MaxJump {
+	known, err := w.chain(key.Chain)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		if known.state.Sender() != sender || known.state.Group() != key.Group {
+			w.e.log.Warn("a sender key that is another device's was refused")
+			return nil
+		}
+		if key.Index > known.state.Index()+groups.MaxJump {
 			if next, err := known.state.Renew(key); err == nil { // what is between is lost anyway
 				known.state, known.changed = next, true
 			}
 		}
-		return err
+		return nil
 	}
 	state, err := groups.Accept(key, sender)
 	if err != nil {
@@ -358,16 +382,29 @@ func (w *work) leastChain(all []groups.ChainID, epoch uint64) (groups.ChainID, e
 	return least, nil
 }
 
-// dropOldest deletes the first row of a group of a table.
-func dropOldest(tx *vault.Tx, t vault.Table, group []byte) error {
-	var oldest []byte
-	err := tx.Scan(t, group, firstOrder, lastOrder, 1, false, func(row vault.Row) error {
-		oldest = row.Key
+// roomForCandidate drops a row if a group has as many as are kept: the oldest
+// of the device that has handed out the most, so that nobody crowds out others.
+func (w *work) roomForCandidate(id groups.ID) error {
+	n := 0
+	of, first := map[peerKey]int{}, map[peerKey][]byte{}
+	var most peerKey
+	err := w.tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		if err != nil {
+			return err
+		}
+		k := peerKey{c.From, address.Device(c.Device)}
+		if n++; of[k] == 0 {
+			first[k] = row.Key
+		}
+		if of[k]++; of[k] > of[most] {
+			most = k
+		}
 		return nil
 	})
-	if err != nil || oldest == nil {
+	if err != nil || n < MaxCandidates {
 		return err
 	}
-	_, err = tx.Delete(t, oldest)
+	_, err = w.tx.Delete(tableGroupKey, first[most])
 	return err
 }

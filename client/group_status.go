@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -66,6 +67,22 @@ func (e *engine) noteGroupSealed(tx *vault.Tx, id []byte, chain groups.ChainID, 
 	r.Chain, r.Index, r.Seq = chain[:], index, seq
 	r.addressedTo(peerKeys(all))
 	return putMessage(tx, &r)
+}
+
+// addressAgain notes for whom a message is that is sealed already, and has not
+// left: devices may have joined since.
+func (e *engine) addressAgain(ctx context.Context, id []byte, all []listener) error {
+	e.state.Lock()
+	defer e.state.Unlock()
+	return e.update(ctx, func(tx *vault.Tx) error {
+		r, order, ok, err := getMessage(tx, id)
+		if err != nil || !ok {
+			return err
+		}
+		r.order = order
+		r.addressedTo(peerKeys(all))
+		return putMessage(tx, &r)
+	})
 }
 
 // addressedTo notes the devices that a message is for. A device that has it

@@ -275,7 +275,7 @@ func TestR_GRP_78_OpenHistory(t *testing.T) {
 	}
 }
 
-// R-GRP-85, R-GRP-86: members who were shown different logs find out by the next
+// R-GRP-41, R-GRP-85, R-GRP-86: members who were shown different logs find out by the next
 // message, see which entries differ, and say nothing more; when one of them is
 // out, the others go on.
 func TestR_GRP_85_Branches(t *testing.T) {

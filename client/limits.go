@@ -54,6 +54,9 @@ const (
 	// MaxAskedChains bounds the chains of a device of a group of which messages
 	// are asked for.
 	MaxAskedChains = 8
+	// GroupAnswers is how many questions about a group a device is answered in
+	// an hour: what is lacking at one time may be asked for in a few parts.
+	GroupAnswers = 8
 	// GroupAskFor is how long a missing message of a group is asked for before
 	// the person is told: longer than its key is kept.
 	GroupAskFor = 8 * 24 * time.Hour

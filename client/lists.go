@@ -89,6 +89,7 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 type notice struct {
 	kind, about string
 	by          string // who did it, in a group; empty for the conversation itself
+	mine        bool   // this device did it: no news to its person
 }
 
 // listNews is what a list from the server comes to.
@@ -231,6 +232,6 @@ func (e *engine) putNotice(tx *vault.Tx, conversation string, n notice) error {
 	return putMessage(tx, &messageRecord{
 		ID: id[:], Conversation: conversation, From: from, To: e.self.record.Address,
 		Kind: string(KindNotice), Notice: n.kind, Text: n.about, SentAt: now, ReceivedAt: now,
-		Status: string(StatusReceived), order: e.nextOrder(),
+		Status: string(StatusReceived), order: e.nextOrder(), Past: n.mine,
 	})
 }

@@ -415,7 +415,7 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 			return err
 		}
 	}
-	if len(mine) > 0 {
+	if len(mine) > 0 && k.address != w.e.self.record.Address {
 		w.claims = append(w.claims, content.Claims{Peer: k.address, Device: k.device, State: c.State, IDs: mine})
 	}
 	return nil

@@ -87,6 +87,15 @@ type binding struct {
 	before  Before
 }
 
+// get is the binding to read from: an empty one of the zero Sending and the
+// zero Receiving.
+func (b *binding) get() *binding {
+	if b == nil {
+		return &binding{}
+	}
+	return b
+}
+
 // valid reports whether the parts fit together (R-GRP-03).
 func (b *binding) valid() bool {
 	return !b.group.IsZero() && b.epoch != 0 && b.epoch < math.MaxUint64 && b.sender.valid() && b.before.valid() &&

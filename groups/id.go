@@ -2,11 +2,11 @@ package groups
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base32"
-	"encoding/binary"
 	"errors"
 	"strings"
+
+	"github.com/pawl-chat/pawl/internal/grouplog"
 )
 
 // ID names a group: 16 random bytes (R-GRP-01).
@@ -56,13 +56,4 @@ func (h Head) IsZero() bool { return h == Head{} }
 
 // HeadOf is the head after blob is placed at seq upon prev (R-GRP-21). The
 // server and every member compute it alike.
-func HeadOf(g ID, seq uint64, prev Head, blob []byte) Head {
-	sum := sha256.Sum256(blob)
-	b := make([]byte, 0, 160)
-	b = append(b, labelHead...)
-	b = append(b, g[:]...)
-	b = binary.BigEndian.AppendUint64(b, seq)
-	b = append(b, prev[:]...)
-	b = append(b, sum[:]...)
-	return sha256.Sum256(b)
-}
+func HeadOf(g ID, seq uint64, prev Head, blob []byte) Head { return grouplog.Head(g, seq, prev, blob) }

@@ -11,7 +11,6 @@ const (
 	labelMessage    = "pawl/1 group message signature"
 	labelEntry      = "pawl/1 group entry signature"
 	labelBlob       = "pawl/1 group entry key"
-	labelHead       = "pawl/1 group head"
 	labelRoster     = "pawl/1 group roster"
 )
 

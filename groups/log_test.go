@@ -326,7 +326,7 @@ func TestR_GRP_26_EverybodyEndsAlike(t *testing.T) {
 			rt.Fatal(err)
 		}
 	})
-	changed, lost := 0, 0
+	changed, lost, readOn := 0, 0, 0
 	evil := map[error]int{}
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 5))
@@ -339,12 +339,12 @@ func TestR_GRP_26_EverybodyEndsAlike(t *testing.T) {
 		if err := w.agree(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		changed, lost = changed+w.changed, lost+w.lost
+		changed, lost, readOn = changed+w.changed, lost+w.lost, readOn+w.readOn
 		for err, n := range w.evil {
 			evil[err] += n
 		}
 	}
-	if changed < 300 || lost < 100 {
+	if changed < 300 || lost < 100 || readOn == 0 {
 		t.Errorf("only %d changes and %d races", changed, lost)
 	}
 	for _, err := range []error{ErrMalformed, ErrForged, ErrState, ErrNotAllowed, ErrNothing} {
@@ -352,7 +352,7 @@ func TestR_GRP_26_EverybodyEndsAlike(t *testing.T) {
 			t.Errorf("no entry was void for %v", err)
 		}
 	}
-	t.Log(changed, lost, evil)
+	t.Log(changed, lost, readOn, evil)
 }
 
 // Two authors on different branches of a forked log cannot be brought together:

@@ -6,7 +6,8 @@ import (
 )
 
 // Receiving is another device's chain: a value, made by Accept and replaced by
-// the Next of each Open. The zero Receiving is no chain.
+// the Next of each Open. The zero Receiving is no chain: it opens nothing and has
+// no record.
 //
 // All that a Receiving points to is immutable and may be shared with the states
 // before and after it.
@@ -61,25 +62,25 @@ func (r Receiving) Renew(k ChainKey) (Receiving, error) {
 }
 
 // ID returns the chain's id.
-func (r Receiving) ID() ChainID { return r.chain }
+func (r Receiving) ID() ChainID { return r.get().chain }
 
 // Group returns the group that the chain belongs to.
-func (r Receiving) Group() ID { return r.group }
+func (r Receiving) Group() ID { return r.get().group }
 
 // Epoch returns the epoch that the chain belongs to.
-func (r Receiving) Epoch() uint64 { return r.epoch }
+func (r Receiving) Epoch() uint64 { return r.get().epoch }
 
 // Sender returns the device that the chain belongs to.
-func (r Receiving) Sender() Sender { return r.sender }
+func (r Receiving) Sender() Sender { return r.get().sender }
 
 // Verify returns the chain's public key.
-func (r Receiving) Verify() [32]byte { return r.verify }
+func (r Receiving) Verify() [32]byte { return r.get().verify }
 
 // Created returns when the sender says that the chain was made.
-func (r Receiving) Created() time.Time { return time.Unix(r.created, 0).UTC() }
+func (r Receiving) Created() time.Time { return time.Unix(r.get().created, 0).UTC() }
 
 // Before returns the sender's chain before this one.
-func (r Receiving) Before() Before { return r.before }
+func (r Receiving) Before() Before { return r.get().before }
 
 // Index returns the index of the next message that is expected.
 func (r Receiving) Index() uint32 { return r.next }

@@ -132,3 +132,22 @@ func TestR_GRP_15_SendingRecords(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The zero values are no chains, and say so.
+func TestZeroValues(t *testing.T) {
+	var c Sending
+	var r Receiving
+	if _, err := c.Seal(1, Head{}, nil); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
+	if c.ID() != r.ID() || c.Epoch() != r.Epoch() || c.Group() != r.Group() || c.Sender() != r.Sender() || c.Before() != r.Before() ||
+		!c.Created().Equal(r.Created()) || r.Verify() != [32]byte{} || c.Seed() != [32]byte{} || c.Key() != (ChainKey{}) {
+		t.Error("something is known of no chain")
+	}
+	if _, err := Accept(c.Key(), c.Sender()); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
+	if _, err := r.Renew(c.Key()); !errors.Is(err, ErrMalformed) {
+		t.Error(err)
+	}
+}

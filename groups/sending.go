@@ -8,7 +8,8 @@ import (
 )
 
 // Sending is a device's own chain in one epoch of a group: a value, replaced by
-// the Next of each Seal. The zero Sending is no chain.
+// the Next of each Seal. The zero Sending is no chain: it seals nothing, and has
+// neither key nor record.
 type Sending struct {
 	_ [0]func() // not comparable
 
@@ -41,38 +42,43 @@ func newSending(g ID, epoch uint64, s Sender, now time.Time, before Before, r *[
 }
 
 // ID returns the chain's id.
-func (c Sending) ID() ChainID { return c.chain }
+func (c Sending) ID() ChainID { return c.get().chain }
 
 // Group returns the group that the chain belongs to.
-func (c Sending) Group() ID { return c.group }
+func (c Sending) Group() ID { return c.get().group }
 
 // Epoch returns the epoch that the chain belongs to.
-func (c Sending) Epoch() uint64 { return c.epoch }
+func (c Sending) Epoch() uint64 { return c.get().epoch }
 
 // Sender returns the device that the chain belongs to.
-func (c Sending) Sender() Sender { return c.sender }
+func (c Sending) Sender() Sender { return c.get().sender }
 
 // Index returns the index of the next message: how many were sealed.
 func (c Sending) Index() uint32 { return c.index }
 
 // Created returns when the chain was made, in whole seconds.
-func (c Sending) Created() time.Time { return time.Unix(c.created, 0).UTC() }
+func (c Sending) Created() time.Time { return time.Unix(c.get().created, 0).UTC() }
 
 // Before returns the chain before this one.
-func (c Sending) Before() Before { return c.before }
+func (c Sending) Before() Before { return c.get().before }
 
 // Seed returns the seed of the chain's signing key, for disclosure.
 //
 // Contract: it leaves the device when every device that holds the chain has
 // closed it, and not before (R-GRP-16).
 func (c Sending) Seed() (seed [32]byte) {
-	copy(seed[:], c.private.Seed())
+	if c.binding != nil {
+		copy(seed[:], c.private.Seed())
+	}
 	return seed
 }
 
 // Key returns what another device is given: the chain from the present index
 // on (R-GRP-05). It must travel in the pairwise session with that device only.
 func (c Sending) Key() ChainKey {
+	if c.binding == nil {
+		return ChainKey{}
+	}
 	return ChainKey{
 		Group: c.group, Epoch: c.epoch, Chain: c.chain, Index: c.index, Key: c.key,
 		Verify: c.verify, Created: c.created, Before: c.before,
@@ -93,6 +99,9 @@ type Sealed struct {
 // Contract: Message must not leave the device before Next is durable, or a key
 // is used twice.
 func (c Sending) Seal(seq uint64, head Head, plaintext []byte) (Sealed, error) {
+	if c.binding == nil {
+		return Sealed{}, ErrMalformed
+	}
 	if len(plaintext) > MaxPlaintext {
 		return Sealed{}, ErrTooLong
 	}

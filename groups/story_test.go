@@ -408,7 +408,9 @@ func (w *story) insiders() error {
 		}
 		tries = append(tries, forged)
 	} else {
-		for _, id := range slices.SortedFunc(maps.Keys(w.public), func(a, b ChainID) int { return bytes.Compare(a[:], b[:]) }) {
+		ids := slices.SortedFunc(maps.Keys(w.public), func(a, b ChainID) int { return bytes.Compare(a[:], b[:]) })
+		if len(ids) > 0 {
+			id := ids[w.choose(len(ids))]
 			if s := w.public[id]; VerifyDisclosed(s, k, facts.owner.who, l.message) {
 				return errors.New("a disclosed seed is that of another chain")
 			} else if _, err := Forge(s, k, facts.owner.who, index, 1, Head{}, text); !errors.Is(err, ErrForged) {
@@ -437,7 +439,15 @@ func (w *story) insiders() error {
 			tries = append(tries, m)
 		}
 	}
-	for _, d := range w.members() {
+	members := w.members()
+	if !public { // the check of a signature is the same for all who hold the chain
+		members = slices.DeleteFunc(members, func(d *device) bool { r, ok := d.held[l.chain]; return !ok || r.Closed() })
+		if len(members) == 0 {
+			return nil
+		}
+		members = members[:1]
+	}
+	for _, d := range members {
 		r, ok := d.held[l.chain]
 		if !ok {
 			continue

@@ -352,6 +352,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(repair.Encode())
 	f.Add(padded(syncObject(body(map[int]any{8: "later"}))))
 	f.Add(padded(object{Kind: 7, ID: id[:], SentAt: 1, TTL: 0, Body: []byte{1, 2}}))
+	f.Add(padded(object{Kind: 8, ID: id[:], SentAt: 1, TTL: 0, Body: []byte{1, 2}}))
+	f.Add(text(f, 0, content.Text{Text: "@bob look", Mentions: []string{bob, "alice@example.org"}}).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, err := content.Decode(b)
 		if err == nil && !bytes.Equal(c.Encode(), b) {

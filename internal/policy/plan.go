@@ -64,7 +64,7 @@ func Bans() []Ban {
 		{From: core, To: []string{"encoding/json", "encoding/gob", "encoding/xml", "text/template", "html/template"}, Direct: true,
 			Why: "there is one encoding, internal/codec; reflective ones copy secrets about"},
 		{From: []string{"./ratchet", "./internal/content"}, To: []string{"crypto/ed25519", "crypto/ecdsa", "crypto/rsa", "github.com/cloudflare/circl/sign/..."},
-			Why: "a message is authenticated, never signed: what protects messages has no signature algorithm at hand (R-THR-04)"},
+			Why: "a message between two people is authenticated, never signed: what protects it has no signature algorithm at hand (R-THR-04)"},
 		{From: server, To: readers(),
 			Why: "the server is blind: nothing that can open a message may be linked into it, not even through another package"},
 		{From: []string{"./internal/relay"}, To: append(readers(), server...),

@@ -1,0 +1,50 @@
+package client
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/vault"
+)
+
+// askToEnter asks for a welcome when others hand this device their sender keys
+// for a group that it does not know (R-GRP-54): they count its account among
+// their members, and the device is one that was restored or joined since.
+func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
+	var from *peerKey
+	err := e.view(ctx, func(tx *vault.Tx) error {
+		welcomed := false // there is a welcome, and its entry will come
+		err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			c, err := decodeRecord[candidateRecord](row.Value)
+			if err != nil {
+				return err
+			}
+			s, err := groups.ParseSignal(c.Signal)
+			welcomed = welcomed || err == nil && s.Key != nil && len(s.Key.Roster) > 0
+			return nil
+		})
+		if err != nil || welcomed {
+			return err
+		}
+		err = tx.Scan(tableChain, id[:], firstOrder, lastOrder, 1, true, func(row vault.Row) error {
+			c, err := decodeRecord[chainRecord](row.Value)
+			k := c.key()
+			from = &k
+			return err
+		})
+		if err != nil || from == nil {
+			return err
+		}
+		r, err := getAsk(tx, id, *from)
+		if err == nil && r.Welcome && r.askAt() > e.now().UnixMilli() {
+			from = nil
+		}
+		return err
+	})
+	if err != nil || from == nil {
+		return err
+	}
+	err = e.groupStep(ctx, func(w *work) error { return e.lackWelcome(w.tx, id, *from) })
+	return errors.Join(err, e.talkAbout(ctx, l, id, *from, true))
+}
