@@ -268,6 +268,9 @@ func (e *engine) ownChain(ctx context.Context, l *link, id groups.ID) (chain gro
 	if err != nil || len(lacking) == 0 {
 		return chain, err
 	}
+	if err := e.notePerhaps(ctx, id, chain.ID(), lacking); err != nil {
+		return chain, err
+	}
 	key := chain.Key()
 	e.beginStep(id, "keys", len(lacking))
 	defer e.endStep(id)
@@ -361,9 +364,10 @@ func (e *engine) noteHolders(ctx context.Context, id groups.ID, chain groups.Cha
 	return e.putHolders(ctx, id, chain, done, false)
 }
 
-// notePerhaps writes down who is about to be handed the own chain for a change
-// that may never be made: until it is, they are devices that hold it and are not
-// to (R-GRP-45).
+// notePerhaps writes down who is about to be handed the own chain: whether the
+// server takes it or not, and whether the change that lets them in is made or not.
+// If one of them is not to have it any more, or never was, the keys are replaced
+// (R-GRP-45).
 func (e *engine) notePerhaps(ctx context.Context, id groups.ID, chain groups.ChainID, to []listener) error {
 	return e.putHolders(ctx, id, chain, to, true)
 }
