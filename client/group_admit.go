@@ -10,7 +10,8 @@ import (
 
 // askToEnter asks for a welcome when others hand this device their sender keys
 // for a group that it does not know (R-GRP-54): they count its account among
-// their members, and the device is one that was restored or joined since.
+// their members, and the device is one that was restored or joined since. It asks
+// somebody who is no stranger, or anybody if its history knows the group.
 func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
 	var from *peerKey
 	err := e.view(ctx, func(tx *vault.Tx) error {
@@ -27,11 +28,22 @@ func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
 		if err != nil || welcomed {
 			return err
 		}
-		err = tx.Scan(tableChain, id[:], firstOrder, lastOrder, 1, true, func(row vault.Row) error {
+		past, err := tx.Count(tableMessage, []byte(groupName(id)))
+		if err != nil {
+			return err
+		}
+		err = tx.Scan(tableChain, id[:], firstOrder, lastOrder, 0, true, func(row vault.Row) error {
 			c, err := decodeRecord[chainRecord](row.Value)
+			if err != nil || from != nil {
+				return err
+			}
+			p, err := e.readPerson(tx, c.From)
+			if err != nil || p == nil || past == 0 && p.stranger() {
+				return err // strangers are told nothing (R-CLT-14)
+			}
 			k := c.key()
 			from = &k
-			return err
+			return nil
 		})
 		if err != nil || from == nil {
 			return err

@@ -269,15 +269,18 @@ func (e *engine) afterChange(ctx context.Context, l *link, id groups.ID, before,
 // resumeChange goes on with a change that was cut short, by the same way.
 func (e *engine) resumeChange(ctx context.Context, l *link, id groups.ID) error {
 	r, _, err := e.readGroup(ctx, id)
-	if err != nil || r == nil || r.Pending == nil || r.Out {
+	if err != nil || r == nil || r.Out {
 		return err
+	}
+	if r.Pending == nil {
+		return e.letFirstIn(ctx, id)
 	}
 	c, err := decodeChange(r.Pending.Change)
 	if err != nil {
 		return err
 	}
 	if c.Kind == groups.Create {
-		return e.registerGroup(ctx, l, id)
+		return errors.Join(e.registerGroup(ctx, l, id), e.letFirstIn(ctx, id))
 	}
 	defer e.contactMu.lock("change/" + string(id[:]))()
 	return e.finishChange(ctx, id)

@@ -112,7 +112,8 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 // rekeyDue reports whether the keys have to be replaced before anything is sent
 // (R-GRP-45).
 func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Roster, all []listener) (bool, error) {
-	if roster.RekeyDue || e.now().Sub(roster.EpochAt) >= groups.EpochLife {
+	age := e.now().Sub(roster.EpochAt)
+	if roster.RekeyDue || age >= groups.EpochLife || age < -24*time.Hour { // the time is what its author says
 		return true, nil
 	}
 	chain, now, err := r.sending(roster.Epoch)

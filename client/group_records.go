@@ -35,6 +35,8 @@ type groupRecord struct {
 	First    uint64         `cbor:"11,keyasint"`           // seq at which this device came in
 	Sent     int64          `cbor:"12,keyasint,omitempty"` // when something was last sent on Sending, unix milliseconds
 	Welcomed []uint64       `cbor:"13,keyasint,omitempty"` // own devices that were handed the group, by whomever
+	Waiting  int64          `cbor:"14,keyasint,omitempty"` // since when the next entry waits for its author's sender key
+	Then     [][]byte       `cbor:"15,keyasint,omitempty"` // additions that the group was made with, encoded
 }
 
 // closedChain is an own chain of an epoch that is over.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
+	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -222,7 +223,8 @@ func (m *Message) acceptedInGroup(s *groupSettled) {
 // reports whether it changed something. Word of a message on the present own
 // chain shows that the device has closed the one before (R-GRP-74); of one that
 // was sent to it again, out of the chain, it shows nothing.
-func (w *work) groupReceipt(r *messageRecord, id groups.ID, k peerKey, claim Status) (bool, error) {
+func (w *work) groupReceipt(r *messageRecord, k peerKey, claim Status) (bool, error) {
+	id, _ := groupID(r.Conversation)
 	if !r.claimedBy(k, claim, w.e.now()) {
 		return false, nil
 	}
@@ -236,4 +238,23 @@ func (w *work) groupReceipt(r *messageRecord, id groups.ID, k peerKey, claim Sta
 	h.Heard = true
 	w.follows(id)
 	return true, putLedger(w.tx, id, h)
+}
+
+// toldInGroup keeps an own message that a receipt came for until the batch is
+// done: many members answer at once, and the row of a large group is long.
+func (w *work) toldInGroup(id content.ID, r *messageRecord, order int64) {
+	if w.groupTold == nil {
+		w.groupTold = map[content.ID]*messageRecord{}
+	}
+	r.order = order
+	w.groupTold[id] = r
+}
+
+func (w *work) writeTold() error {
+	for _, r := range w.groupTold {
+		if err := putMessage(w.tx, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }

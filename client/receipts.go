@@ -391,6 +391,14 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 	}
 	var mine []content.ID
 	for _, id := range c.IDs {
+		if told := w.groupTold[id]; told != nil {
+			if changed, err := w.groupReceipt(told, k, status); err != nil {
+				return err
+			} else if changed && told.FromDevice == uint64(w.e.self.device) {
+				mine = append(mine, id)
+			}
+			continue
+		}
 		r, order, ok, err := getMessage(w.tx, id[:])
 		if err != nil {
 			return err
@@ -398,13 +406,19 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 		if !ok || !r.Outgoing {
 			continue
 		}
-		if group, ok := groupID(r.Conversation); ok {
-			if changed, err := w.groupReceipt(&r, group, k, status); err != nil {
+		if _, group := groupID(r.Conversation); group {
+			if changed, err := w.groupReceipt(&r, k, status); err != nil {
 				return err
 			} else if !changed {
 				continue
 			}
-		} else if r.To != k.address || !r.claimed(k.device, status, w.e.now()) {
+			w.toldInGroup(id, &r, order)
+			if r.FromDevice == uint64(w.e.self.device) {
+				mine = append(mine, id)
+			}
+			continue
+		}
+		if r.To != k.address || !r.claimed(k.device, status, w.e.now()) {
 			continue
 		}
 		if r.FromDevice == uint64(w.e.self.device) {

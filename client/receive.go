@@ -161,9 +161,10 @@ type work struct {
 	sound    bool                      // nothing stood open with anybody before it
 	repaired map[peerKey]bool          // of them, changed
 
-	chains  map[groups.ChainID]*openChain // sender keys read in this batch
-	follow  map[groups.ID]bool            // groups to look after
-	heldFor []groups.ChainID              // chains that messages wait for
+	chains    map[groups.ChainID]*openChain // sender keys read in this batch
+	follow    map[groups.ID]bool            // groups to look after
+	groupTold map[content.ID]*messageRecord // own messages to groups that receipts came for
+	heldFor   []groups.ChainID              // chains that messages wait for
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -252,6 +253,9 @@ func (w *work) finish() error {
 		return err
 	}
 	if err := w.writeChains(); err != nil {
+		return err
+	}
+	if err := w.writeTold(); err != nil {
 		return err
 	}
 	for k, ch := range w.changes {
