@@ -113,6 +113,11 @@ func (e *engine) place(ctx context.Context, l *link, id groups.ID, c groups.Chan
 			})
 		}
 	}
+	if !key.advances {
+		if err := e.notePerhaps(ctx, id, key.Chain.Chain, to); err != nil {
+			return false, err
+		}
+	}
 	e.beginStep(id, stepName(c.Kind), len(to))
 	defer e.endStep(id)
 	done, err := e.handOut(ctx, l, id, to, func(peerKey) groups.Signal {
@@ -131,6 +136,11 @@ func (e *engine) place(ctx context.Context, l *link, id groups.ID, c groups.Chan
 	}
 	if _, err := e.takeEntry(ctx, id, p.entry()); err != nil {
 		return false, err
+	}
+	if key.advances {
+		if err := e.notePerhaps(ctx, id, key.Chain.Chain, to); err != nil {
+			return false, err
+		}
 	}
 	if err := e.noteHolders(ctx, id, key.Chain.Chain, done); err != nil {
 		return false, err

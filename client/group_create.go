@@ -182,6 +182,9 @@ func (e *engine) welcomeGroup(ctx context.Context, l *link, id groups.ID, to []l
 	if key.Epoch != roster.Epoch {
 		return nil, nil // it has just moved on; there is another time
 	}
+	if err := e.notePerhaps(ctx, id, chain.ID(), to); err != nil {
+		return nil, err
+	}
 	done, err = e.handOut(ctx, l, id, to, func(peerKey) groups.Signal {
 		return groups.Signal{Group: id, Key: &groups.Key{
 			Seq: roster.Seq, Head: roster.Head, Epoch: roster.Epoch, Secret: r.secret(), Roster: r.Roster, Chain: &key,

@@ -177,6 +177,11 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 			return errors.Join(err, e.askToEnter(ctx, l, id))
 		}
 	}
+	// First what was said under the log as it is known: its author may leave with
+	// the next entry.
+	if err := e.openGroupHeld(ctx, id); err != nil {
+		return err
+	}
 	err = e.followGroup(ctx, l, id)
 	behind := errors.Is(err, errNoSender)
 	if err != nil && !behind && !isNotMember(err) {

@@ -113,6 +113,7 @@ type ledgerRecord struct {
 	Identity []byte `cbor:"3,keyasint"` // the device's identity key
 	Chain    []byte `cbor:"4,keyasint"`
 	Heard    bool   `cbor:"5,keyasint,omitempty"` // it has said that it has a message on this chain
+	Perhaps  bool   `cbor:"6,keyasint,omitempty"` // it is about to be handed the chain, and may never be
 }
 
 // changeRecord is a groups.Change as it is stored.
