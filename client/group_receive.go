@@ -279,6 +279,9 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 		return nil
 	}
 	w.follows(s.Group)
+	if err := w.roomForStrange(k, s.Group); err != nil {
+		return err
+	}
 	if c := s.Key.Chain; c != nil && c.Group == s.Group {
 		if err := w.takeChain(k, groups.Sender{Address: k.address, Device: uint64(k.device), Identity: device.DH.Array()}, *c); err != nil {
 			return err
