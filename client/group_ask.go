@@ -187,7 +187,9 @@ func (r *askRecord) found(chain groups.ChainID, index uint32) bool {
 		if !ok {
 			return false
 		}
-		l.Indexes = slices.Delete(l.Indexes, at, at+1)
+		if l.Indexes = slices.Delete(l.Indexes, at, at+1); len(l.Indexes) == 0 {
+			l.Key = false // what it was for is here
+		}
 		addLack(&r.Had, lackRecord{Chain: l.Chain, Indexes: []uint32{index}})
 		r.settle()
 		return true

@@ -34,7 +34,10 @@ func (e *engine) makeChange(ctx context.Context, id groups.ID, make func(groups.
 		if err != nil {
 			return err
 		}
-		if err := e.followGroup(ctx, l, id); err != nil {
+		switch err := e.followGroup(ctx, l, id); {
+		case errors.Is(err, errNoSender):
+			return &wrapped{ErrGroupChanged, err} // by what cannot be read here yet
+		case err != nil:
 			return err
 		}
 		r, roster, err := e.readGroup(ctx, id)
@@ -110,6 +113,11 @@ func (e *engine) place(ctx context.Context, l *link, id groups.ID, c groups.Chan
 			})
 		}
 	}
+	if !key.advances {
+		if err := e.notePerhaps(ctx, id, key.Chain.Chain, to); err != nil {
+			return false, err
+		}
+	}
 	e.beginStep(id, stepName(c.Kind), len(to))
 	defer e.endStep(id)
 	done, err := e.handOut(ctx, l, id, to, func(peerKey) groups.Signal {
@@ -128,6 +136,11 @@ func (e *engine) place(ctx context.Context, l *link, id groups.ID, c groups.Chan
 	}
 	if _, err := e.takeEntry(ctx, id, p.entry()); err != nil {
 		return false, err
+	}
+	if key.advances {
+		if err := e.notePerhaps(ctx, id, key.Chain.Chain, to); err != nil {
+			return false, err
+		}
 	}
 	if err := e.noteHolders(ctx, id, key.Chain.Chain, done); err != nil {
 		return false, err
@@ -256,15 +269,18 @@ func (e *engine) afterChange(ctx context.Context, l *link, id groups.ID, before,
 // resumeChange goes on with a change that was cut short, by the same way.
 func (e *engine) resumeChange(ctx context.Context, l *link, id groups.ID) error {
 	r, _, err := e.readGroup(ctx, id)
-	if err != nil || r == nil || r.Pending == nil || r.Out {
+	if err != nil || r == nil || r.Out {
 		return err
+	}
+	if r.Pending == nil {
+		return e.letFirstIn(ctx, id)
 	}
 	c, err := decodeChange(r.Pending.Change)
 	if err != nil {
 		return err
 	}
 	if c.Kind == groups.Create {
-		return e.registerGroup(ctx, l, id)
+		return errors.Join(e.registerGroup(ctx, l, id), e.letFirstIn(ctx, id))
 	}
 	defer e.contactMu.lock("change/" + string(id[:]))()
 	return e.finishChange(ctx, id)

@@ -13,7 +13,9 @@ import (
 
 // newGroup makes a group of this account alone and returns when the server has
 // its first entry and one's other devices its keys (R-GRP-48).
-func (e *engine) newGroup(ctx context.Context, name string) (groups.ID, error) {
+//
+// The first members are noted with it and let in by letFirstIn.
+func (e *engine) newGroup(ctx context.Context, name string, first ...groups.Member) (groups.ID, error) {
 	id, secret := groups.NewID(), groups.NewSecret()
 	me := e.self.record.Address
 	c := groups.Change{Kind: groups.Create, Name: name, Members: []groups.Member{
@@ -34,6 +36,9 @@ func (e *engine) newGroup(ctx context.Context, name string) (groups.ID, error) {
 	r := &groupRecord{
 		ID: id[:], Roster: made.Roster.Encode(), Secret: secret[:], Sending: chain.AppendRecord(nil), First: 1,
 		Pending: &pendingChange{Change: encodeChange(c), Head: made.Head[:], Blob: made.Blob},
+	}
+	for part := range slices.Chunk(first, groups.MaxChangeMembers) {
+		r.Then = append(r.Then, encodeChange(groups.Change{Kind: groups.Add, Members: part}))
 	}
 	e.state.Lock()
 	err = e.update(ctx, func(tx *vault.Tx) error {
@@ -74,6 +79,38 @@ func (e *engine) registerGroup(ctx context.Context, l *link, id groups.ID) error
 		return err
 	}
 	return e.welcomeOwn(ctx, l, id)
+}
+
+// letFirstIn adds the people that a group was made with. What is left when it is
+// cut short is done later; what is refused is told and not tried again
+// (R-GRP-48).
+func (e *engine) letFirstIn(ctx context.Context, id groups.ID) error {
+	for {
+		r, _, err := e.readGroup(ctx, id)
+		if err != nil || r == nil || r.Out || r.Pending != nil || len(r.Then) == 0 {
+			return err
+		}
+		c, err := decodeChange(r.Then[0])
+		if err != nil {
+			return err
+		}
+		refused := e.addMembers(ctx, id, c.Members)
+		if errors.Is(refused, ErrUnreachable) || errors.Is(refused, ErrRateLimited) || errors.Is(refused, errNoSender) ||
+			errors.Is(refused, errClosed) || ctx.Err() != nil {
+			return refused
+		}
+		err = e.groupStep(ctx, func(w *work) error {
+			r, err := getGroup(w.tx, id)
+			if err != nil || r == nil || len(r.Then) == 0 {
+				return err
+			}
+			r.Then = r.Then[1:]
+			return putGroup(w.tx, r)
+		})
+		if err != nil || refused != nil && !errors.Is(refused, ErrNothingToChange) {
+			return errors.Join(refused, err)
+		}
+	}
 }
 
 // forgetGroup takes back a group that the server did not take.
@@ -144,6 +181,9 @@ func (e *engine) welcomeGroup(ctx context.Context, l *link, id groups.ID, to []l
 	key := chain.Key()
 	if key.Epoch != roster.Epoch {
 		return nil, nil // it has just moved on; there is another time
+	}
+	if err := e.notePerhaps(ctx, id, chain.ID(), to); err != nil {
+		return nil, err
 	}
 	done, err = e.handOut(ctx, l, id, to, func(peerKey) groups.Signal {
 		return groups.Signal{Group: id, Key: &groups.Key{

@@ -117,7 +117,8 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 // (R-GRP-45).
 // Who holds the chain is not looked at again if that is known.
 func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Roster, all []listener, held bool) (bool, error) {
-	if roster.RekeyDue || e.now().Sub(roster.EpochAt) >= groups.EpochLife {
+	age := e.now().Sub(roster.EpochAt)
+	if roster.RekeyDue || age >= groups.EpochLife || age < -24*time.Hour { // the time is what its author says
 		return true, nil
 	}
 	chain, now, err := r.sending(roster.Epoch)

@@ -111,8 +111,12 @@ func (e *engine) takeUp(ctx context.Context, roster groups.Roster, key *groups.K
 			return err
 		}
 		r := &groupRecord{ID: id[:], Roster: roster.Encode(), Secret: append([]byte(nil), key.Secret[:]...), First: key.Seq}
-		for _, d := range e.others(own) { // who let this device in has let those in
-			r.Welcomed = append(r.Welcomed, uint64(d.ID))
+		for _, d := range e.others(own) {
+			// Who let this device in has let those in, but for one that had just
+			// joined and was not known there.
+			if passedSince(e.now(), d.AddedAt*1000, SeenFor) {
+				r.Welcomed = append(r.Welcomed, uint64(d.ID))
+			}
 		}
 		line := logRecord{Head: key.Head[:], Author: by, At: e.now().UnixMilli(), Change: encodeChange(groups.Change{})}
 		if err := tx.Put(tableGroupLog, seqKey(id, key.Seq), id[:], int64(key.Seq), codec.Marshal(line)); err != nil {

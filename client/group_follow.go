@@ -23,7 +23,8 @@ var (
 )
 
 // followGroup applies what is new in a group's log (R-GRP-40). What it lacks
-// to do so is asked for, and it is taken up again when that has come.
+// to do so is asked for, and it is taken up again when that has come: until then
+// errNoSender says that nothing can be sent or changed.
 func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 	defer e.contactMu.lock("log/" + string(id[:]))()
 	for {
@@ -54,12 +55,48 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 				} else if leapt {
 					break entries
 				}
-				return e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret))
+				if errors.Is(err, errNoChain) {
+					if passed, perr := e.passOver(ctx, id, in); perr != nil {
+						return perr
+					} else if passed {
+						break entries
+					}
+				}
+				return errors.Join(errNoSender, e.askForKeys(ctx, id, lacking, errors.Is(err, errNoSecret)))
 			case err != nil:
 				return err
 			}
 		}
 	}
+}
+
+// passOver takes an entry for none whose author's sender key nobody could give
+// this device for GroupWaitFor (R-GRP-57): a member who signs with a key that they
+// have handed to nobody must not stop the group for ever. If others hold the key
+// after all, the next entry of theirs says so.
+func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry) (passed bool, err error) {
+	err = e.groupStep(ctx, func(w *work) error {
+		passed = false
+		r, err := getGroup(w.tx, id)
+		if err != nil || r == nil || r.Out {
+			return err
+		}
+		roster, err := r.roster()
+		if err != nil || in.Seq != roster.Seq+1 || in.Prev != roster.Head {
+			return err
+		}
+		now := e.now()
+		if r.Waiting == 0 {
+			r.Waiting = now.UnixMilli()
+			return putGroup(w.tx, r)
+		}
+		if !passedSince(now, r.Waiting, GroupWaitFor) {
+			return nil
+		}
+		passed = true
+		return e.logged(w.tx, r, roster.Skip(in.Blob), logRecord{Head: in.Head[:], Void: "the sender key of its author has never come"})
+	})
+	return passed, err
 }
 
 // readGroup reads a group; nil is for none.
@@ -112,7 +149,12 @@ func (e *engine) takeEntry(ctx context.Context, id groups.ID, in relay.GroupEntr
 		next, void := roster.Apply(entry, verify, sender)
 		if void != nil {
 			line.Void = void.Error()
-			return e.logged(tx, r, next, line)
+			if err := e.logged(tx, r, next, line); err != nil || !errors.Is(void, groups.ErrState) {
+				return err
+			}
+			// What a member may do, leading to another roster than the one here:
+			// theirs or this one is wrong, though the log is the same (R-GRP-56).
+			return e.noteFork(tx, r, entry.Author.Address, in.Seq)
 		}
 		if _, member := next.Member(e.self.record.Address); !member {
 			return e.putOut(tx, r, next, line)
@@ -139,7 +181,7 @@ func (e *engine) takeEntry(ctx context.Context, id groups.ID, in relay.GroupEntr
 
 // logged writes a group with its next roster and the line of its log.
 func (e *engine) logged(tx *vault.Tx, r *groupRecord, next groups.Roster, line logRecord) error {
-	r.Roster = next.Encode()
+	r.Roster, r.Waiting = next.Encode(), 0
 	if p := r.Pending; p != nil && len(p.Head) > 0 && string(p.Prev) != string(next.Head[:]) {
 		p.Prev, p.Head, p.Blob, p.Roster = nil, nil, nil, nil // its place is taken
 		if string(line.Head) == string(next.Head[:]) && line.Author == e.self.record.Address && line.Device == uint64(e.self.device) {

@@ -268,6 +268,9 @@ func (e *engine) ownChain(ctx context.Context, l *link, id groups.ID) (chain gro
 	if err != nil || len(lacking) == 0 {
 		return chain, err
 	}
+	if err := e.notePerhaps(ctx, id, chain.ID(), lacking); err != nil {
+		return chain, err
+	}
 	key := chain.Key()
 	e.beginStep(id, "keys", len(lacking))
 	defer e.endStep(id)
@@ -346,7 +349,7 @@ func (e *engine) lackingChain(ctx context.Context, id groups.ID, chain groups.Ch
 			if err != nil {
 				return err
 			}
-			if !ok || string(h.Chain) != string(chain[:]) || string(h.Identity) != string(d.identity[:]) {
+			if !ok || h.Perhaps || string(h.Chain) != string(chain[:]) || string(h.Identity) != string(d.identity[:]) {
 				lacking = append(lacking, d)
 			}
 		}
@@ -358,6 +361,18 @@ func (e *engine) lackingChain(ctx context.Context, id groups.ID, chain groups.Ch
 // noteHolders writes down who holds the own chain, once the server has taken it
 // for them (R-GRP-44).
 func (e *engine) noteHolders(ctx context.Context, id groups.ID, chain groups.ChainID, done []listener) error {
+	return e.putHolders(ctx, id, chain, done, false)
+}
+
+// notePerhaps writes down who is about to be handed the own chain: whether the
+// server takes it or not, and whether the change that lets them in is made or not.
+// If one of them is not to have it any more, or never was, the keys are replaced
+// (R-GRP-45).
+func (e *engine) notePerhaps(ctx context.Context, id groups.ID, chain groups.ChainID, to []listener) error {
+	return e.putHolders(ctx, id, chain, to, true)
+}
+
+func (e *engine) putHolders(ctx context.Context, id groups.ID, chain groups.ChainID, done []listener, perhaps bool) error {
 	if len(done) == 0 {
 		return nil
 	}
@@ -372,7 +387,7 @@ func (e *engine) noteHolders(ctx context.Context, id groups.ID, chain groups.Cha
 			return nil // it is over already
 		}
 		for _, d := range done {
-			err := putLedger(tx, id, ledgerRecord{Address: d.address, Device: uint64(d.device), Identity: d.identity[:], Chain: chain[:]})
+			err := putLedger(tx, id, ledgerRecord{Address: d.address, Device: uint64(d.device), Identity: d.identity[:], Chain: chain[:], Perhaps: perhaps})
 			if err != nil {
 				return err
 			}

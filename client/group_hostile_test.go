@@ -25,7 +25,6 @@ type branch struct {
 	honest  relay.GroupPlaced  // the newest entry at the honest server
 	from    relay.GroupPlaced  // where the branch begins
 	entries []relay.GroupEntry // of the branch
-	token   map[uint64][32]byte
 }
 
 func newBranch(t *testing.T, l *villain, of ...string) *branch {

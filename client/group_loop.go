@@ -177,7 +177,14 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 			return errors.Join(err, e.askToEnter(ctx, l, id))
 		}
 	}
-	if err := e.followGroup(ctx, l, id); err != nil && !isNotMember(err) {
+	// First what was said under the log as it is known: its author may leave with
+	// the next entry.
+	if err := e.openGroupHeld(ctx, id); err != nil {
+		return err
+	}
+	err = e.followGroup(ctx, l, id)
+	behind := errors.Is(err, errNoSender)
+	if err != nil && !behind && !isNotMember(err) {
 		return err
 	}
 	if err := e.openGroupHeld(ctx, id); err != nil {
@@ -185,6 +192,9 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 	}
 	if err := e.catchWithheld(ctx, l, id); err != nil && !isNotMember(err) {
 		return err
+	}
+	if behind {
+		return e.groupChores(ctx, l, id)
 	}
 	if err := e.resumeChange(ctx, l, id); err != nil {
 		return err

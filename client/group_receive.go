@@ -282,6 +282,9 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 	if err := w.roomForStrange(k, s.Group); err != nil {
 		return err
 	}
+	if late, err := w.late(s.Group, s.Key); err != nil || late {
+		return err
+	}
 	if c := s.Key.Chain; c != nil && c.Group == s.Group {
 		if err := w.takeChain(k, groups.Sender{Address: k.address, Device: uint64(k.device), Identity: device.DH.Array()}, *c); err != nil {
 			return err
@@ -299,6 +302,22 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 	return w.tx.Put(tableGroupKey, key, id[:], w.e.nextOrder(), codec.Marshal(candidateRecord{
 		From: k.address, Device: uint64(k.device), Signal: s.Encode(), At: w.e.now().UnixMilli(),
 	}))
+}
+
+// late reports whether a key is of the time before this account was out: it is
+// not kept (R-GRP-42). Where somebody is about to let it in again, it may be of
+// now.
+func (w *work) late(id groups.ID, k *groups.Key) (bool, error) {
+	r, err := getGroup(w.tx, id)
+	if err != nil || r == nil || !r.Out || len(k.Roster) > 0 {
+		return false, err
+	}
+	roster, err := r.roster()
+	if err != nil || k.Epoch > roster.Epoch {
+		return false, err
+	}
+	n, err := w.tx.Count(tableGroupKey, id[:])
+	return n == 0, err
 }
 
 // takeChain keeps a chain that is not known yet.

@@ -35,6 +35,8 @@ type groupRecord struct {
 	First    uint64         `cbor:"11,keyasint"`           // seq at which this device came in
 	Sent     int64          `cbor:"12,keyasint,omitempty"` // when something was last sent on Sending, unix milliseconds
 	Welcomed []uint64       `cbor:"13,keyasint,omitempty"` // own devices that were handed the group, by whomever
+	Waiting  int64          `cbor:"14,keyasint,omitempty"` // since when the next entry waits for its author's sender key
+	Then     [][]byte       `cbor:"15,keyasint,omitempty"` // additions that the group was made with, encoded
 }
 
 // closedChain is an own chain of an epoch that is over.
@@ -111,6 +113,7 @@ type ledgerRecord struct {
 	Identity []byte `cbor:"3,keyasint"` // the device's identity key
 	Chain    []byte `cbor:"4,keyasint"`
 	Heard    bool   `cbor:"5,keyasint,omitempty"` // it has said that it has a message on this chain
+	Perhaps  bool   `cbor:"6,keyasint,omitempty"` // it is about to be handed the chain, and may never be
 }
 
 // changeRecord is a groups.Change as it is stored.

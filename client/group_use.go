@@ -86,11 +86,11 @@ func (e *engine) CreateGroup(ctx context.Context, name string, members []string)
 	if err != nil {
 		return Group{}, err
 	}
-	id, err := e.newGroup(ctx, name)
+	id, err := e.newGroup(ctx, name, who...)
 	if err != nil {
 		return Group{}, err
 	}
-	err = e.addMembers(ctx, id, who)
+	err = e.letFirstIn(ctx, id)
 	g, gerr := e.groupNow(ctx, id)
 	return g, errors.Join(err, gerr)
 }

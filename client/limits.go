@@ -67,6 +67,9 @@ const (
 	// ClosedChainFor is how long another device's closed chain is kept, counted
 	// from its making.
 	ClosedChainFor = 180 * 24 * time.Hour
+	// GroupWaitFor is how long an entry of a group's log waits for its author's
+	// sender key.
+	GroupWaitFor = 48 * time.Hour
 	// MaxRetold bounds the messages that somebody who lets another into a group
 	// with an open history retells.
 	MaxRetold = 200

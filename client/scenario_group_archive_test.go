@@ -220,6 +220,9 @@ func (c *crowd) harvest(d *device, v *vault.Vault) {
 // merge holds a line against what others have applied in its place (R-GRP-40).
 // A line without an author is where a device came in.
 func (a *archive) merge(seq uint64, line logRecord) error {
+	if seq == 1 && len(a.log) == 0 {
+		return nil // the server does not know yet
+	}
 	if seq == 0 || seq > uint64(len(a.log)) || string(a.log[seq-1].Head[:]) != string(line.Head) {
 		return fmt.Errorf("change %d is not that of the server's log", seq)
 	}

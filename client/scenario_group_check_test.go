@@ -270,7 +270,9 @@ func (c *crowd) once(s *saying, found map[*device]*holding, h *told) {
 				if sent = true; !h.in[w.Seq][who] {
 					c.fault("%q was sent to %s, who is not in then", s.text, to.name())
 				}
-				stayed = stayed || h.stays(who, w.Seq)
+				// Of somebody who is out nothing is taken (R-GRP-42), also of what
+				// they said before.
+				stayed = stayed || h.stays(who, w.Seq) && h.stays(s.from.owner.address.String(), w.Seq)
 			}
 			if i == len(wires)-1 && len(w.present) > 0 && w.present[to] && h.in[w.Seq][who] {
 				should = true

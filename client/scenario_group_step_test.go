@@ -176,7 +176,7 @@ func (c *crowd) says(d *device) *saying {
 		c.note("%s sends %q: %v", d.name(), s.text, err)
 		switch {
 		case l.isDead():
-		case err == nil, errors.Is(err, ErrUnreachable):
+		case err == nil, errors.Is(err, ErrUnreachable), errors.Is(err, ErrGroupChanged), errors.Is(err, errNoSender):
 			s.told = true
 		case ctx.Err() != nil, errors.Is(err, ErrRevoked), errors.Is(err, errClosed), errors.Is(err, ErrNotMember), errors.Is(err, ErrUnknownGroup):
 		default:
