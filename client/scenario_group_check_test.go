@@ -237,10 +237,16 @@ func (c *crowd) meant(d *device, m Message, h *told) {
 		}
 		return
 	}
+	left := false
 	for _, w := range c.archive.wires {
-		if s := c.archive.sealed[place{w.Chain, w.Index}]; s != nil && s.id.String() == m.ID && h.in[w.Seq][d.owner.address.String()] {
-			return
+		if s := c.archive.sealed[place{w.Chain, w.Index}]; s != nil && s.id.String() == m.ID {
+			if left = true; h.in[w.Seq][d.owner.address.String()] {
+				return
+			}
 		}
+	}
+	if !left && c.absent {
+		return // its sender gave it up, and told it to those who asked for what is missing of the chain
 	}
 	c.fault("%s shows %q, which was said while it was not in", d.name(), m.Text)
 }
@@ -278,7 +284,7 @@ func (c *crowd) once(s *saying, found map[*device]*holding, h *told) {
 				should = true
 			}
 		}
-		if should && !sent && to != s.from && kept && own.Status.reached(StatusAccepted) {
+		if should && !sent && !c.absent && to != s.from && kept && own.Status.reached(StatusAccepted) {
 			c.fault("%q was not sent to %s, who is in then", s.text, to.name())
 		}
 		there := found[to]

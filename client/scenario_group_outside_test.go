@@ -15,18 +15,18 @@ func (c *crowd) attack() {
 // know notes the identity keys of all devices, while they are at work.
 func (c *crowd) know() {
 	c.parties = map[peerKey]x3dh.Party{}
-	for _, m := range c.people {
-		l := m.devices[0].alive()
+	for d := range c.all() {
+		l := d.alive()
 		if l == nil {
 			continue
 		}
 		p, err := l.engine.ownPerson(l.ctx)
 		if err != nil {
-			c.fault("%s cannot read its own list: %v", m.name, err)
+			c.fault("%s cannot read its own list: %v", d.name(), err)
 			continue
 		}
-		for _, d := range p.list.Devices {
-			c.parties[peerKey{m.address.String(), d.ID}] = p.party(d)
+		for _, x := range p.list.Devices {
+			c.parties[peerKey{d.owner.address.String(), x.ID}] = p.party(x)
 		}
 	}
 }
