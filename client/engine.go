@@ -65,10 +65,12 @@ type engine struct {
 	settled    []settledMessage // accepted by the server, not yet written down
 	groupKick  chan struct{}    // wakes the care for groups
 	groupsDue  map[groups.ID]bool
-	groupsSeen *link // the connection since which all groups were looked after
+	groupTries map[groups.ID]int // looks for an entry whose keys are here
+	groupsSeen *link             // the connection since which all groups were looked after
 	steps      map[groups.ID]GroupStep
-	contactMu  keyedMutex // one network look-up at a time for each contact
-	repairMu   sync.Mutex // one round of repairs at a time
+	ready      map[groups.ID]*readyAudience // groups whose next message needs no preparation
+	contactMu  keyedMutex                   // one network look-up at a time for each contact
+	repairMu   sync.Mutex                   // one round of repairs at a time
 }
 
 // outcome is what became of an outbox entry, for the caller that waits.
@@ -94,7 +96,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1), repairKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
-		groupKick: make(chan struct{}, 1), groupsDue: map[groups.ID]bool{}, steps: map[groups.ID]GroupStep{},
+		groupKick: make(chan struct{}, 1), groupsDue: map[groups.ID]bool{}, steps: map[groups.ID]GroupStep{}, groupTries: map[groups.ID]int{}, ready: map[groups.ID]*readyAudience{},
 		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial, probe: cfg.probe,
 	}
 	if e.outboxFor <= 0 {

@@ -19,6 +19,10 @@ func TestR_GRP_54(t *testing.T) {
 	}
 	id, _ := groupID(g.ID)
 	c.look("bob")
+	if _, err := b.Send(ctx, g.ID, "here I am", SendOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.look("alice")
 	var file bytes.Buffer
 	o := BackupOptions{Passphrase: []byte("a long enough passphrase"), Recovery: true}
 	if _, err := b.Backup(ctx, &file, o); err != nil {

@@ -220,7 +220,7 @@ func steady(b *testing.B) *session.Session {
 	return s
 }
 
-// heap samples how much more memory than at the beginning is in use.
+// heapGrowth samples how much more memory than at the beginning is in use.
 func heapGrowth(stop <-chan struct{}, most chan<- uint64) {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	runtime.GC()

@@ -61,26 +61,30 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 	case r.stopped(roster):
 		return false, ErrGroupForked
 	}
-	all, err := e.audienceNow(ctx, l, roster)
+	now := e.contacts.Load() // before reading
+	ready, err := e.readyAudience(r, roster, now)
 	if err != nil {
 		return false, err
 	}
-	if due, err := e.rekeyDue(ctx, r, roster, all); err != nil {
+	var all []listener
+	if ready != nil {
+		all = ready.all
+	} else if all, err = e.audienceNow(ctx, l, roster); err != nil {
+		return false, err
+	}
+	if due, err := e.rekeyDue(ctx, r, roster, all, ready != nil); err != nil {
 		return false, err
 	} else if due {
 		return false, e.rekey(ctx, id, roster.Epoch)
 	}
 	defer e.contactMu.lock("change/" + string(id[:]))()
-	chain, err := e.ownChain(ctx, l, id)
-	if err != nil {
-		return false, err
+	if ready == nil {
+		if ready, err = e.makeReady(ctx, l, id, roster, all, now); err != nil {
+			return false, err
+		}
 	}
-	sealed, err := e.sealGroup(ctx, id, chain.ID(), roster, o, all)
+	sealed, err := e.sealGroup(ctx, id, ready.chain, roster, o, all)
 	if err != nil || !sealed {
-		return false, err
-	}
-	audience, err := e.audienceOfGroup(ctx, all)
-	if err != nil {
 		return false, err
 	}
 	sealedOnce := hashEnvelope(o.Group)
@@ -88,7 +92,7 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 		Group: id, Seq: roster.Seq, Head: roster.Head, Token: r.secret().Token(id, roster.Epoch),
 		// Of the ciphertext, not of the text: what was sealed again under a later head
 		// is no repetition, and must not be kept from those who have the first.
-		ID: relay.MessageID(sealedOnce[:16]), TTL: int64(o.TTL), Body: o.Group, Audience: audience,
+		ID: relay.MessageID(sealedOnce[:]), TTL: int64(o.TTL), Body: o.Group, Prepared: ready.audience,
 	})
 	switch {
 	case err != nil:
@@ -114,7 +118,8 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 
 // rekeyDue reports whether the keys have to be replaced before anything is sent
 // (R-GRP-45).
-func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Roster, all []listener) (bool, error) {
+// Who holds the chain is not looked at again if that is known.
+func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Roster, all []listener, held bool) (bool, error) {
 	age := e.now().Sub(roster.EpochAt)
 	if roster.RekeyDue || age >= groups.EpochLife || age < -24*time.Hour { // the time is what its author says
 		return true, nil
@@ -125,6 +130,9 @@ func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Ros
 	}
 	if now && chain.Index() >= groups.EpochMessages {
 		return true, nil
+	}
+	if held {
+		return false, nil
 	}
 	return e.departed(ctx, r.id(), all)
 }

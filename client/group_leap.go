@@ -50,10 +50,26 @@ func (e *engine) askForKeys(ctx context.Context, id groups.ID, lacking groups.En
 		if patient {
 			return nil
 		}
-		// Somebody else may be there when the author is not, another one each hour.
+		// Somebody else may be there when the author is not, another one each hour:
+		// one whose word is taken.
+		all = slices.DeleteFunc(all, func(d listener) bool { return !e.leads(roster, d.address) })
+		if len(all) == 0 {
+			return nil
+		}
 		hour := uint64(e.now().Unix()) / 3600
 		return e.lackWelcome(w.tx, id, all[hour%uint64(len(all))].peerKey)
 	})
+}
+
+// leads reports whether this device takes somebody's word for a roster that it
+// cannot check: an admin's, who could make it so anyway, one's own other
+// devices', and where there is no other admin every member's.
+func (e *engine) leads(roster groups.Roster, who string) bool {
+	me := e.self.record.Address
+	m, ok := roster.Member(who)
+	return ok && (m.Role == groups.Admin || who == me || !slices.ContainsFunc(roster.Members, func(m groups.Member) bool {
+		return m.Role == groups.Admin && m.Address != me
+	}))
 }
 
 // welcomeAsked reads whom this device has asked for everything.
@@ -96,7 +112,7 @@ func (e *engine) leap(ctx context.Context, l *link, id groups.ID) (bool, error) 
 			return false, ErrStoreDamaged
 		}
 		wasAsked := slices.ContainsFunc(asked, func(r askRecord) bool { return r.Address == c.From && r.Device == c.Device })
-		if _, member := roster.Member(c.From); !wasAsked || !member || len(s.Key.Roster) == 0 || s.Key.Seq <= roster.Seq {
+		if !wasAsked || !e.leads(roster, c.From) || len(s.Key.Roster) == 0 || s.Key.Seq <= roster.Seq {
 			continue
 		}
 		next, err := groups.ParseRoster(s.Key.Roster)

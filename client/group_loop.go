@@ -52,11 +52,46 @@ func (e *engine) tend(ctx context.Context, l *link, all bool) {
 				break
 			}
 		}
+		if err := e.lookAgain(ctx, id); err != nil && ctx.Err() == nil {
+			e.log.Error("a group could not be read", "reason", reason(err))
+		}
 	}
 	if len(due) > 0 {
 		e.changed()
 	}
 }
+
+// lookAgain has a group looked at soon if keys were handed out for an entry that
+// is not in the log yet: they come before it, and nothing tells when it does.
+func (e *engine) lookAgain(ctx context.Context, id groups.ID) error {
+	n := 0
+	err := e.view(ctx, func(tx *vault.Tx) (err error) {
+		n, err = tx.Count(tableGroupKey, id[:])
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	tries := e.groupTries[id]
+	if n == 0 {
+		delete(e.groupTries, id)
+	} else if tries < lookTries {
+		e.groupTries[id] = tries + 1
+	}
+	e.mu.Unlock()
+	if n > 0 && tries < lookTries {
+		time.AfterFunc(time.Second<<tries, func() {
+			if e.life.Err() == nil {
+				e.dueNow(map[groups.ID]bool{id: true})
+			}
+		})
+	}
+	return nil
+}
+
+// lookTries is how often, each time after twice as long.
+const lookTries = 8
 
 // dueGroups are the groups that something was heard of, or all of them after a
 // new connection.
@@ -153,6 +188,9 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 		return err
 	}
 	if err := e.openGroupHeld(ctx, id); err != nil {
+		return err
+	}
+	if err := e.catchWithheld(ctx, l, id); err != nil && !isNotMember(err) {
 		return err
 	}
 	if behind {

@@ -91,7 +91,7 @@ func (e *engine) enqueueToGroup(ctx context.Context, id groups.ID, c content.Con
 		if err := g.mayTalk(roster); err != nil {
 			return err
 		}
-		all, _, err := e.listeners(tx, roster)
+		all, err := e.addressees(tx, g, roster)
 		if err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 		}
 		e.log.Warn("a repair was put off", "reason", reason(err))
 	}
-	e.tend(ctx, l, false)
+	e.tend(ctx, l, true)
 	e.push()
 	return e.emptied(ctx)
 }

@@ -351,6 +351,17 @@ func TestR_GRP_26_R_GRP_27_VoidEntries(t *testing.T) {
 		t.Error(err)
 	}
 
+	// Who has the public seed of a chain of an earlier epoch signs for this one:
+	// the id says which epoch the chain is of.
+	public := *old.binding
+	public.epoch = 1
+	replay := old
+	replay.binding = &public
+	e = w.read(t, forgeEntry(t, w.r, w.s, replay, set(alice.Address, rename, right)))
+	if next, err := w.r.Apply(e, old.Key().Verify, alice); !errors.Is(err, ErrForged) || next.Hash() != w.r.Hash() {
+		t.Error(err)
+	}
+
 	// Entries that were placed do not count again, nor after others.
 	p := w.propose(t, w.a, rename, nil)
 	e = w.read(t, p.Blob)
@@ -383,6 +394,16 @@ func TestR_GRP_26_R_GRP_27_VoidEntries(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := o.r.Apply(e, w.a.Key().Verify, alice); !errors.Is(err, ErrNotNext) {
+		t.Error(err)
+	}
+	first, err := Propose(Roster{Group: w.g}, w.s, w.a, alice.author(), Change{Kind: Create, Name: "first", Members: []Member{member(alice.Address, Admin)}}, nil, testNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = Read(w.g, 1, Head{}, w.s, 1, first.Blob); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := (Roster{Group: o.g}).Apply(e, w.a.Key().Verify, alice); !errors.Is(err, ErrNotNext) || next.Seq != 0 {
 		t.Error(err)
 	}
 }

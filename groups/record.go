@@ -170,25 +170,25 @@ func parseHead(b []byte) (c Receiving, ok bool) {
 	return c, !r.bad && len(r.b) == 0 && c.valid() && c.floor <= c.next
 }
 
-func (c *Receiving) parseSkipped(b []byte) bool {
-	r := reader{b: b}
-	if r.byte() != recordVersion || r.uint64() != c.generation {
+func (r *Receiving) parseSkipped(b []byte) bool {
+	in := reader{b: b}
+	if in.byte() != recordVersion || in.uint64() != r.generation {
 		return false
 	}
-	n := int(r.uint16())
-	if r.bad || n > MaxSkipped || len(r.b) != n*entryLen || c.closed && n > 0 {
+	n := int(in.uint16())
+	if in.bad || n > MaxSkipped || len(in.b) != n*entryLen || r.closed && n > 0 {
 		return false
 	}
 	if n == 0 {
 		return true
 	}
-	c.skipped = make([]skippedKey, n)
-	for i := range c.skipped {
-		k := &c.skipped[i]
-		k.index = r.uint32()
-		at := r.uint64()
-		k.key = messageKey(r.take32())
-		if k.index >= c.next || i > 0 && k.index <= c.skipped[i-1].index || at > maxTime {
+	r.skipped = make([]skippedKey, n)
+	for i := range r.skipped {
+		k := &r.skipped[i]
+		k.index = in.uint32()
+		at := in.uint64()
+		k.key = messageKey(in.take32())
+		if k.index >= r.next || i > 0 && k.index <= r.skipped[i-1].index || at > maxTime {
 			return false
 		}
 		k.at = int64(at)

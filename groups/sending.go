@@ -65,7 +65,7 @@ func (c Sending) Before() Before { return c.get().before }
 // Seed returns the seed of the chain's signing key, for disclosure.
 //
 // Contract: it leaves the device when every device that holds the chain has
-// closed it, and not before (R-GRP-16).
+// closed it, and not while the chain's epoch lasts (R-GRP-16).
 func (c Sending) Seed() (seed [32]byte) {
 	if c.binding != nil {
 		copy(seed[:], c.private.Seed())
