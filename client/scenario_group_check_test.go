@@ -159,7 +159,6 @@ func (c *crowd) examine() {
 			c.harvest(d, l.vault)
 		}
 	}
-	c.know()
 	h := c.history()
 	found := map[*device]*holding{}
 	for d := range c.all() {

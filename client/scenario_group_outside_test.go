@@ -12,23 +12,11 @@ func (c *crowd) attack() {
 	c.thieves(&h)
 }
 
-// know notes the identity keys of all devices, while they are at work.
-func (c *crowd) know() {
-	c.parties = map[peerKey]x3dh.Party{}
-	for d := range c.all() {
-		l := d.alive()
-		if l == nil {
-			continue
-		}
-		p, err := l.engine.ownPerson(l.ctx)
-		if err != nil {
-			c.fault("%s cannot read its own list: %v", d.name(), err)
-			continue
-		}
-		for _, x := range p.list.Devices {
-			c.parties[peerKey{d.owner.address.String(), x.ID}] = p.party(x)
-		}
-	}
+// meet notes who a device is, when it starts.
+func (c *crowd) meet(d *device, p x3dh.Party) {
+	c.archive.mu.Lock()
+	defer c.archive.mu.Unlock()
+	c.parties[d.key()] = p
 }
 
 // outsiders: a device opens nothing that was sealed while its account was not a
