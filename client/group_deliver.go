@@ -87,9 +87,12 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 	if err != nil || !sealed {
 		return false, err
 	}
+	sealedOnce := hashEnvelope(o.Group)
 	res, err := l.conn.GroupSend(ctx, relay.GroupSend{
 		Group: id, Seq: roster.Seq, Head: roster.Head, Token: r.secret().Token(id, roster.Epoch),
-		ID: relay.MessageID(o.ID), TTL: int64(o.TTL), Body: o.Group, Prepared: ready.audience,
+		// Of the ciphertext, not of the text: what was sealed again under a later head
+		// is no repetition, and must not be kept from those who have the first.
+		ID: relay.MessageID(sealedOnce[:]), TTL: int64(o.TTL), Body: o.Group, Prepared: ready.audience,
 	})
 	switch {
 	case err != nil:
