@@ -165,18 +165,44 @@ func invert(xs []uint16) {
 
 // combine adds to dst the sum of coefficient times source, word by word. Four
 // words lie in a uint64, and all coefficients are gone through bit by bit, so
-// that the sum is doubled 16 times and no product is made.
+// that the sum is doubled 16 times and no product is made. Chunks of 32 bytes
+// are held in registers.
 func combine(dst []byte, coefficients []uint16, sources [][]byte) {
-	const top = 0x8000800080008000
-	for at := 0; at < len(dst); at += 8 {
-		var sum uint64
+	be := binary.BigEndian
+	at := 0
+	for ; len(dst)-at >= 32; at += 32 {
+		var s0, s1, s2, s3 uint64
 		for bit := 15; bit >= 0; bit-- {
-			high := sum & top
-			sum = (sum^high)<<1 ^ high>>15*reduction
+			s0, s1, s2, s3 = double(s0), double(s1), double(s2), double(s3)
 			for i, c := range coefficients {
-				sum ^= binary.BigEndian.Uint64(sources[i][at:]) & -(uint64(c) >> bit & 1)
+				mask := -(uint64(c) >> bit & 1)
+				s := (*[32]byte)(sources[i][at:])
+				s0 ^= be.Uint64(s[0:]) & mask
+				s1 ^= be.Uint64(s[8:]) & mask
+				s2 ^= be.Uint64(s[16:]) & mask
+				s3 ^= be.Uint64(s[24:]) & mask
 			}
 		}
-		binary.BigEndian.PutUint64(dst[at:], binary.BigEndian.Uint64(dst[at:])^sum)
+		d := (*[32]byte)(dst[at:])
+		be.PutUint64(d[0:], be.Uint64(d[0:])^s0)
+		be.PutUint64(d[8:], be.Uint64(d[8:])^s1)
+		be.PutUint64(d[16:], be.Uint64(d[16:])^s2)
+		be.PutUint64(d[24:], be.Uint64(d[24:])^s3)
 	}
+	for ; at < len(dst); at += 8 {
+		var sum uint64
+		for bit := 15; bit >= 0; bit-- {
+			sum = double(sum)
+			for i, c := range coefficients {
+				sum ^= be.Uint64(sources[i][at:]) & -(uint64(c) >> bit & 1)
+			}
+		}
+		be.PutUint64(dst[at:], be.Uint64(dst[at:])^sum)
+	}
+}
+
+// double multiplies four words by x.
+func double(words uint64) uint64 {
+	high := words & 0x8000800080008000
+	return (words^high)<<1 ^ high>>15*reduction
 }
