@@ -393,3 +393,34 @@ func TestR_BRD_07_KeysDependOnBoth(t *testing.T) {
 		t.Error("a header's MAC does not depend on everything")
 	}
 }
+
+// R-BRD-01: successors of one state share no memory that either changes.
+func TestR_BRD_01_SuccessorsShareNothingThatChanges(t *testing.T) {
+	w := newWorld(t)
+	var pieces [][]byte
+	for range 12 {
+		pieces = append(pieces, w.send(0, 143))
+	}
+	s := w.states[1]
+	for i := range len(pieces) - 2 {
+		one, err1 := s.Receive(pieces[i+1])
+		record := one.Next.AppendRecord(nil)
+		two, err2 := s.Receive(pieces[i+2])
+		sent := two.Next.send(300, w.random())
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		if !bytes.Equal(one.Next.AppendRecord(nil), record) {
+			t.Fatalf("after piece %d a state was changed by its sibling", i)
+		}
+		before := two.Next.AppendRecord(nil)
+		if two.Next.send(300, w.random()); !bytes.Equal(two.Next.AppendRecord(nil), before) || len(sent.Piece) == 0 {
+			t.Fatal("sending changed a state")
+		}
+		next, err := s.Receive(pieces[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = next.Next
+	}
+}
