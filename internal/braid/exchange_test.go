@@ -131,7 +131,10 @@ func story(t *rapid.T, w *world, evil bool) {
 			if all := w.sent[who]; len(all) > 0 {
 				w.receive(1-who, mutate(all[len(all)-1-n%min(len(all), 1+n>>10)], n, evil))
 			}
-		default:
+		case n%2 == 0:
+			w.restart(who)
+		default: // a crash before the next state was durable: nothing left the device (R-BRD-13)
+			w.states[who].send(n%700, w.random())
 			w.restart(who)
 		}
 	}
