@@ -21,6 +21,7 @@ func (c code) length() int { return c.k * c.size }
 // append appends n chunks of message to dst, from index on. Indices count on
 // from 65 535 to 0.
 func (c code) append(dst, message []byte, index uint16, n int) []byte {
+	var cauchy cauchy
 	var coefficients [MaxChunks]uint16
 	var sources [MaxChunks][]byte
 	for ; n > 0; n-- {
@@ -32,12 +33,12 @@ func (c code) append(dst, message []byte, index uint16, n int) []byte {
 					sources[i] = message[i*c.size : (i+1)*c.size]
 				}
 			}
+			row := cauchy.row(index)
 			for i := range c.k {
-				coefficients[i] = index ^ uint16(i)
+				coefficients[i] = row.at(uint16(i))
 			}
-			invert(coefficients[:c.k])
 			at := len(dst)
-			dst = append(dst, message[:c.size]...) // room; overwritten
+			dst = append(dst, message[:c.size]...) // room
 			clear(dst[at:])
 			combine(dst[at:], coefficients[:c.k], sources[:c.k])
 		}
@@ -78,12 +79,13 @@ func (c code) restore(indices []uint16, chunks []byte) []byte {
 	}
 
 	// What the missing rows add to each repair chunk.
+	var cauchy cauchy
 	var coefficients [MaxChunks]uint16
 	for j := range nRepair {
+		row := cauchy.row(repair[j])
 		for i := range nKnown {
-			coefficients[i] = repair[j] ^ known[i]
+			coefficients[i] = row.at(known[i])
 		}
-		invert(coefficients[:nKnown])
 		combine(sums[j], coefficients[:nKnown], rows[:nKnown])
 	}
 
@@ -91,18 +93,45 @@ func (c code) restore(indices []uint16, chunks []byte) []byte {
 	// y the missing rows, is u_j v_i / (x_j + y_i).
 	u := ratios(repair[:nRepair], missing[:nMissing])
 	v := ratios(missing[:nMissing], repair[:nRepair])
+	var inverse [MaxChunks][MaxChunks]uint16
+	for j := range nRepair {
+		row := cauchy.row(repair[j])
+		for i := range nMissing {
+			inverse[i][j] = multiply(row.at(missing[i]), multiply(u[j], v[i]))
+		}
+	}
 	for i := range nMissing {
-		for j := range nRepair {
-			coefficients[j] = repair[j] ^ missing[i]
-		}
-		invert(coefficients[:nRepair])
-		for j := range nRepair {
-			coefficients[j] = multiply(coefficients[j], multiply(u[j], v[i]))
-		}
-		combine(lost[i], coefficients[:nRepair], sums[:nRepair])
+		combine(lost[i], inverse[i][:nRepair], sums[:nRepair])
 	}
 	return message
 }
+
+// cauchy makes rows of the matrix. It keeps the inverses of the 64 numbers
+// around the last index: x + i, with i below 64, is one of them.
+type cauchy struct {
+	block    uint16 // the index without its last six bits, plus 1; 0 for none
+	inverses [MaxChunks]uint16
+}
+
+// row is one row of the matrix: that of the repair chunk x.
+type row struct {
+	x        uint16
+	inverses *[MaxChunks]uint16
+}
+
+func (c *cauchy) row(x uint16) row {
+	if base := x &^ (MaxChunks - 1); c.block != base+1 {
+		c.block = base + 1
+		for i := range c.inverses {
+			c.inverses[i] = max(base+uint16(i), 1) // zero has none and is no x + i
+		}
+		invert(c.inverses[:])
+	}
+	return row{x, &c.inverses}
+}
+
+// at is 1/(x + i).
+func (r row) at(i uint16) uint16 { return r.inverses[(r.x^i)%MaxChunks] }
 
 // ratios returns for each x_j the product of x_j + y over all y, divided by the
 // product of x_j + x_l over all other l.
