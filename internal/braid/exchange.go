@@ -211,7 +211,7 @@ func (s *State) complete(t *answering) Secret {
 	}
 	next, secret, mac := s.auth.advance(s.epoch, &shared)
 	tag := mac.ciphertext(s.epoch, &t.header, t.out.parts[0], ct2)
-	d := &done{out: t.out}
+	d := &done{out: t.out} // without m (R-BRD-16)
 	d.out.parts[1] = append(ct2, tag[:]...)
 	s.auth, s.turn = next, d
 	return secret
@@ -305,6 +305,7 @@ func (s State) gather(t *offering, p *piece) (Received, error) {
 	if s.epoch == math.MaxUint32 {
 		return Received{}, ErrExhausted
 	}
+	// The next epoch begins without the seed of this one (R-BRD-16).
 	return Received{Next: begin(s.side, s.epoch+1, auth), Secret: secret}, nil
 }
 

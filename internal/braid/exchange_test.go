@@ -427,3 +427,34 @@ func TestR_BRD_01_SuccessorsShareNothingThatChanges(t *testing.T) {
 		s = next.Next
 	}
 }
+
+// R-BRD-16: the state after an epoch's secret holds nothing that it could be
+// found from.
+func TestR_BRD_16_NothingIsLeftOfAnEpoch(t *testing.T) {
+	w := newWorld(t)
+	secret := [32]byte{7}
+	first := start(&secret)
+	seed := [seedLen]byte(counted(seedLen, 77))
+	m := [seedLen]byte(counted(seedLen, 177))
+	offer := w.states[0].send(2000, &seed)
+	heard, err := w.states[1].Receive(offer.Piece)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := heard.Next.send(2000, &m)
+	end, err := offer.Next.Receive(answer.Piece)
+	if err != nil || end.Secret.Epoch != 1 || answer.Secret.Epoch != 1 || end.Secret.Key != answer.Secret.Key {
+		t.Fatal("the epoch is not over", err)
+	}
+	holds := func(s State, b []byte) bool { return bytes.Contains(s.AppendRecord(nil), b) }
+	if !holds(offer.Next, seed[:32]) || !holds(offer.Next, first[:]) || !holds(heard.Next, first[:]) {
+		t.Fatal("the test looks for the wrong bytes")
+	}
+	for name, s := range map[string]State{"who answered": answer.Next, "who offered": end.Next} {
+		for what, b := range map[string][]byte{"the seed": seed[:32], "z": seed[32:], "m": m[:randomLen], "the secret": end.Secret.Key[:], "the old key": first[:], "what both began with": secret[:]} {
+			if holds(s, b) {
+				t.Errorf("%s still holds %s", name, what)
+			}
+		}
+	}
+}
