@@ -83,7 +83,8 @@ func encapsulate1(header *[headerLen]byte, m *[randomLen]byte) []byte {
 	_, r := encapsulationSecret(header, m)
 	ct := encrypt(&key, m, &r)
 	clear(r[:])
-	// What is not returned depends on m and on nothing secret else.
+	// Under a vector of zeros the second part is m, hidden by noise only: it
+	// must not leave this function.
 	clear(ct[ct1Len:])
 	return ct[:ct1Len:ct1Len]
 }

@@ -2,15 +2,12 @@ package braid
 
 import "slices"
 
-// shape is how one part of an epoch is cut.
-type shape = code
-
-// The parts that each side sends: the one that offers a key its header, with a
+// How the parts that each side sends are cut, which nothing changes: the one that offers a key its header, with a
 // MAC, and its vector; the one that answers both parts of the ciphertext, the
 // second with a MAC.
 var (
-	offered  = [2]shape{{headerChunks, ChunkSize}, {vectorChunks, ChunkSize}}
-	answered = [2]shape{{firstChunks, ChunkSize}, {secondChunks, ChunkSize}}
+	offered  = [2]code{{headerChunks, ChunkSize}, {vectorChunks, ChunkSize}}
+	answered = [2]code{{firstChunks, ChunkSize}, {secondChunks, ChunkSize}}
 )
 
 // outgoing is what a side sends in an epoch. The parts never change, so states
@@ -32,7 +29,7 @@ func (o *outgoing) pending(part int) bool {
 // the room is the longer one's: the other side can begin nothing before it has
 // the header, and end nothing before it has the second part of the ciphertext
 // (R-BRD-10).
-func (o *outgoing) fill(dst []byte, shapes *[2]shape, room int) []byte {
+func (o *outgoing) fill(dst []byte, shapes *[2]code, room int) []byte {
 	order := [2]int{0, 1}
 	if shapes[1].k < shapes[0].k {
 		order = [2]int{1, 0}
@@ -65,7 +62,7 @@ type collected struct {
 // add takes the chunks of a run, leaves out what is there already, and restores
 // the part once that is possible. It changes no memory that another state
 // shares.
-func (c *collected) add(s shape, r run) {
+func (c *collected) add(s code, r run) {
 	if c.part != nil || len(r.chunks) == 0 {
 		return
 	}
@@ -88,7 +85,7 @@ func (c *collected) add(s shape, r run) {
 type incoming [2]collected
 
 // add takes the runs of a piece.
-func (in *incoming) add(shapes *[2]shape, p *piece) {
+func (in *incoming) add(shapes *[2]code, p *piece) {
 	for i := range in {
 		in[i].add(shapes[i], p.runs[i])
 	}

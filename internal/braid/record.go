@@ -178,7 +178,7 @@ func (r *reader) uint32() uint32 {
 }
 
 // outgoing reads the first n parts of shapes.
-func (r *reader) outgoing(shapes *[2]shape, n int) (o outgoing) {
+func (r *reader) outgoing(shapes *[2]code, n int) (o outgoing) {
 	o.next[0] = r.uint16()
 	o.next[1] = r.uint16()
 	o.held = r.byte()
@@ -192,7 +192,7 @@ func (r *reader) outgoing(shapes *[2]shape, n int) (o outgoing) {
 	return o
 }
 
-func (r *reader) collected(s shape) (c collected) {
+func (r *reader) collected(s code) (c collected) {
 	n := int(r.byte())
 	if n == wholePart {
 		c.part = slices.Clone(r.take(s.length()))
@@ -201,6 +201,9 @@ func (r *reader) collected(s shape) (c collected) {
 	if n >= s.k || len(r.b) < n*entryLen {
 		r.bad = true
 		return c
+	}
+	if n > 0 {
+		c.indices, c.chunks = make([]uint16, 0, n), make([]byte, 0, n*ChunkSize)
 	}
 	for range n {
 		x := r.uint16()
