@@ -46,7 +46,7 @@ var errNoSender = errors.New("client: the keys of the group have not come yet")
 // tryGroup makes one attempt; the first trusts what is known of the log.
 func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxRecord, first bool) (done bool, err error) {
 	if !first {
-		if err := e.followGroup(ctx, l, id); err != nil {
+		if err := e.followNow(ctx, l, id); err != nil {
 			return false, err
 		}
 	}
@@ -87,9 +87,12 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 	if err != nil || !sealed {
 		return false, err
 	}
+	sealedOnce := hashEnvelope(o.Group)
 	res, err := l.conn.GroupSend(ctx, relay.GroupSend{
 		Group: id, Seq: roster.Seq, Head: roster.Head, Token: r.secret().Token(id, roster.Epoch),
-		ID: relay.MessageID(o.ID), TTL: int64(o.TTL), Body: o.Group, Prepared: ready.audience,
+		// Of the ciphertext, not of the text: what was sealed again under a later head
+		// is no repetition, and must not be kept from those who have the first.
+		ID: relay.MessageID(sealedOnce[:]), TTL: int64(o.TTL), Body: o.Group, Prepared: ready.audience,
 	})
 	switch {
 	case err != nil:

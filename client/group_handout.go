@@ -369,6 +369,9 @@ func (e *engine) noteHolders(ctx context.Context, id groups.ID, chain groups.Cha
 // If one of them is not to have it any more, or never was, the keys are replaced
 // (R-GRP-45).
 func (e *engine) notePerhaps(ctx context.Context, id groups.ID, chain groups.ChainID, to []listener) error {
+	e.mu.Lock()
+	delete(e.ready, id)
+	e.mu.Unlock()
 	return e.putHolders(ctx, id, chain, to, true)
 }
 

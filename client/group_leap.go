@@ -194,21 +194,26 @@ func (w *work) tellDifference(id groups.ID, by string, before, next groups.Roste
 // caughtUp forgets that everything was asked for, once the log can be followed
 // again.
 func (e *engine) caughtUp(ctx context.Context, id groups.ID) error {
-	var asked []askRecord
-	err := e.view(ctx, func(tx *vault.Tx) (err error) {
-		asked, err = welcomeAsked(tx, id)
-		return err
+	var over []peerKey
+	err := e.view(ctx, func(tx *vault.Tx) error {
+		return tx.Scan(tableGroupAsk, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			r, err := decodeRecord[askRecord](row.Value)
+			if r.Welcome || slices.ContainsFunc(r.Lacks, forEntry) {
+				over = append(over, r.key())
+			}
+			return err
+		})
 	})
-	if err != nil || len(asked) == 0 {
+	if err != nil || len(over) == 0 {
 		return err
 	}
 	return e.groupStep(ctx, func(w *work) error {
-		for _, r := range asked {
-			now, err := getAsk(w.tx, id, r.key())
+		for _, k := range over {
+			now, err := getAsk(w.tx, id, k)
 			if err != nil {
 				return err
 			}
-			now.Welcome = false
+			now.Welcome, now.Lacks = false, slices.DeleteFunc(now.Lacks, forEntry)
 			now.settle()
 			if err := putAsk(w.tx, id, &now); err != nil {
 				return err
@@ -217,3 +222,7 @@ func (e *engine) caughtUp(ctx context.Context, id groups.ID) error {
 		return nil
 	})
 }
+
+// forEntry reports whether a sender key is asked for only to check an entry of
+// the log with it.
+func forEntry(l lackRecord) bool { return l.Key && len(l.Indexes) == 0 }

@@ -209,6 +209,9 @@ func (d *device) start() {
 	cfg.Log = d.w.log(d.name())
 	self, err := readSelf(v)
 	d.w.must(err)
+	if d.w.crowd != nil {
+		d.w.crowd.meet(d, self.own.Party)
+	}
 	d.w.must(v.View(l.ctx, d.keepsPromises))
 	l.engine, err = newEngine(v, self, cfg)
 	close(l.born)

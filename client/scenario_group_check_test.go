@@ -159,7 +159,6 @@ func (c *crowd) examine() {
 			c.harvest(d, l.vault)
 		}
 	}
-	c.know()
 	h := c.history()
 	found := map[*device]*holding{}
 	for d := range c.all() {
@@ -237,10 +236,16 @@ func (c *crowd) meant(d *device, m Message, h *told) {
 		}
 		return
 	}
+	left := false
 	for _, w := range c.archive.wires {
-		if s := c.archive.sealed[place{w.Chain, w.Index}]; s != nil && s.id.String() == m.ID && h.in[w.Seq][d.owner.address.String()] {
-			return
+		if s := c.archive.sealed[place{w.Chain, w.Index}]; s != nil && s.id.String() == m.ID {
+			if left = true; h.in[w.Seq][d.owner.address.String()] {
+				return
+			}
 		}
+	}
+	if !left && c.absent {
+		return // its sender gave it up, and told it to those who asked for what is missing of the chain
 	}
 	c.fault("%s shows %q, which was said while it was not in", d.name(), m.Text)
 }
@@ -278,7 +283,7 @@ func (c *crowd) once(s *saying, found map[*device]*holding, h *told) {
 				should = true
 			}
 		}
-		if should && !sent && to != s.from && kept && own.Status.reached(StatusAccepted) {
+		if should && !sent && !c.absent && to != s.from && kept && own.Status.reached(StatusAccepted) {
 			c.fault("%q was not sent to %s, who is in then", s.text, to.name())
 		}
 		there := found[to]
@@ -293,11 +298,25 @@ func (c *crowd) once(s *saying, found map[*device]*holding, h *told) {
 		case n > 1:
 			c.fault("%s has %q %d times", to.name(), s.text, n)
 		case n == 0 && sent && stayed && found[s.from] != nil:
-			c.fault("%s does not have %q; its status there is %q", to.name(), s.text, own.PerDevice[to.id.String()])
+			c.fault("%s does not have %q; its status there is %q%s", to.name(), s.text, own.PerDevice[to.id.String()], c.traces(wires, to))
 		case n == 1 && to.owner != s.from.owner && to.shown[s.text] == 0 && sent && stayed:
 			c.fault("%s was never shown %q", to.name(), s.text)
 		}
 	}
+}
+
+// traces tells of which copies of a message a device was sent the ciphertext, and
+// handed the key.
+func (c *crowd) traces(wires []*wireSeen, to *device) (text string) {
+	for _, w := range wires {
+		text += fmt.Sprintf("; message %d of chain %s after change %d, stored there %v", w.Index, w.Chain, w.Seq, w.stored[to.id])
+		for _, g := range c.archive.given {
+			if k := g.signal.Key; k != nil && k.Chain != nil && k.Chain.Chain == w.Chain && g.to == to.key() {
+				text += fmt.Sprintf(", handed from %d on, as the relay has taken %v", k.Chain.Index, c.ledger.took(g.hash, to.id))
+			}
+		}
+	}
+	return text
 }
 
 // settled: what a device still has under way, or gave up, has a reason.

@@ -12,23 +12,11 @@ func (c *crowd) attack() {
 	c.thieves(&h)
 }
 
-// know notes the identity keys of all devices, while they are at work.
-func (c *crowd) know() {
-	c.parties = map[peerKey]x3dh.Party{}
-	for _, m := range c.people {
-		l := m.devices[0].alive()
-		if l == nil {
-			continue
-		}
-		p, err := l.engine.ownPerson(l.ctx)
-		if err != nil {
-			c.fault("%s cannot read its own list: %v", m.name, err)
-			continue
-		}
-		for _, d := range p.list.Devices {
-			c.parties[peerKey{m.address.String(), d.ID}] = p.party(d)
-		}
-	}
+// meet notes who a device is, when it starts.
+func (c *crowd) meet(d *device, p x3dh.Party) {
+	c.archive.mu.Lock()
+	defer c.archive.mu.Unlock()
+	c.parties[d.key()] = p
 }
 
 // outsiders: a device opens nothing that was sealed while its account was not a

@@ -69,7 +69,7 @@ type crowd struct {
 
 // newCrowd draws three to twelve people with one to three devices each.
 func newCrowd(t *testing.T, img *images, seed uint64) *crowd {
-	c := &crowd{scenario: newTheatre(t, img, seed), archive: newArchive()}
+	c := &crowd{scenario: newTheatre(t, img, seed), archive: newArchive(), parties: map[peerKey]x3dh.Party{}}
 	c.scenario.crowd, c.ledger.crowd = c, c
 	home := t.TempDir()
 	people, most := 3+c.rng.IntN(3), 3

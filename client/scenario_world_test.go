@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -72,9 +71,6 @@ func (s *scenario) note(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, fmt.Sprintf("%10.3fs ", time.Since(s.began).Seconds())+fmt.Sprintf(format, args...))
-	if debugTrace {
-		println(s.events[len(s.events)-1])
-	}
 }
 
 // fault notes that an invariant does not hold.
@@ -517,5 +513,3 @@ func (s *scenario) settle() {
 		}
 	}
 }
-
-var debugTrace = os.Getenv("TRACE") != ""
