@@ -20,7 +20,11 @@ type circle struct {
 func newCircle(t *testing.T, names ...string) *circle {
 	t.Helper()
 	store := memstore.New()
-	c := &circle{t: t, w: newBench(t, server.Stores{Directory: store, Mailbox: store, Wake: store}), of: map[string]*Client{}, at: map[string]Config{}}
+	w := newBenchWith(t, server.Config{ // looks follow each other faster here than people do
+		Stores: server.Stores{Directory: store, Mailbox: store, Wake: store},
+		Limits: server.Limits{Lookups: server.Rate{Burst: -1}, GroupAppends: server.Rate{Burst: -1}},
+	})
+	c := &circle{t: t, w: w, of: map[string]*Client{}, at: map[string]Config{}}
 	for _, n := range names {
 		c.of[n], c.at[n] = c.w.join(n)
 		t.Cleanup(func() { c.of[n].Close() })
