@@ -34,7 +34,7 @@ func (e *engine) makeChange(ctx context.Context, id groups.ID, make func(groups.
 		if err != nil {
 			return err
 		}
-		switch err := e.followGroup(ctx, l, id); {
+		switch err := e.followNow(ctx, l, id); {
 		case errors.Is(err, errNoSender):
 			return &wrapped{ErrGroupChanged, err} // by what cannot be read here yet
 		case err != nil:

@@ -46,7 +46,7 @@ var errNoSender = errors.New("client: the keys of the group have not come yet")
 // tryGroup makes one attempt; the first trusts what is known of the log.
 func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxRecord, first bool) (done bool, err error) {
 	if !first {
-		if err := e.followGroup(ctx, l, id); err != nil {
+		if err := e.followNow(ctx, l, id); err != nil {
 			return false, err
 		}
 	}

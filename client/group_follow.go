@@ -70,6 +70,27 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 	}
 }
 
+// followNow is followGroup for somebody who waits: if keys are lacking, they may
+// have reached the mailbox before the entry reached the log, so what has arrived
+// is taken first.
+func (e *engine) followNow(ctx context.Context, l *link, id groups.ID) error {
+	err := e.followGroup(ctx, l, id)
+	if !errors.Is(err, errNoSender) {
+		return err
+	}
+	select {
+	case <-l.caught:
+	case <-l.failed:
+		return l.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := e.fence(ctx, l); err != nil {
+		return err
+	}
+	return e.followGroup(ctx, l, id)
+}
+
 // passOver takes an entry for none whose author's sender key nobody could give
 // this device for GroupWaitFor (R-GRP-57): a member who signs with a key that they
 // have handed to nobody must not stop the group for ever. If others hold the key

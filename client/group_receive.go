@@ -279,6 +279,9 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 		return nil
 	}
 	w.follows(s.Group)
+	if err := w.roomForStrange(k, s.Group); err != nil {
+		return err
+	}
 	if late, err := w.late(s.Group, s.Key); err != nil || late {
 		return err
 	}
