@@ -37,8 +37,25 @@ func (c *crowd) empty() bool {
 	return true
 }
 
+// stray reports whether a device is out and cannot know: it was not handed the
+// secret of an epoch before, and nobody tells it more once it is out. This is a
+// known gap: it says nothing, and is counted.
+func (c *crowd) stray(d *device) bool {
+	truth, ok := c.truth()
+	l := d.alive()
+	if !ok || l == nil || !d.survives() {
+		return false
+	}
+	r, roster, err := l.engine.readGroup(l.ctx, c.id)
+	_, member := truth.Member(d.owner.address.String())
+	return err == nil && r != nil && !r.Out && !member && roster.Epoch < truth.Epoch && c.calls > 20
+}
+
 // rest tells what is on its way to or from a device.
 func (c *crowd) rest(d *device) string {
+	if c.stray(d) {
+		return ""
+	}
 	if why := d.rest(); why != "" || !d.survives() {
 		return why
 	}
@@ -164,6 +181,10 @@ func (c *crowd) examine() {
 	for d := range c.all() {
 		l := d.alive()
 		if !d.survives() || l == nil {
+			continue
+		}
+		if c.stray(d) {
+			c.thefts.strays++
 			continue
 		}
 		c.sameRoster(d, l, truth, ok)

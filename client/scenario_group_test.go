@@ -66,6 +66,7 @@ type crowd struct {
 	changes []*wish
 	texts   []*saying
 	names   int // given so far
+	calls   int // rounds of coming to rest
 	thefts  thefts
 	parties map[peerKey]x3dh.Party
 }
