@@ -20,6 +20,7 @@ import (
 type archive struct {
 	mu     sync.Mutex
 	clock  int
+	of     server.GroupID
 	log    []server.GroupEntry
 	lines  map[uint64]logRecord // as applied by whoever could read them
 	wires  []*wireSeen
@@ -81,10 +82,13 @@ func (a *archive) tick() int {
 func (d *device) key() peerKey { return peerKey{d.owner.address.String(), d.id} }
 
 // placed takes an entry that the server has.
-func (c *crowd) placed(in server.GroupEntry) {
+func (c *crowd) placed(group server.GroupID, in server.GroupEntry) {
 	a := c.archive
 	a.mu.Lock()
-	fresh := in.Seq == uint64(len(a.log))+1
+	if in.Seq == 1 && a.of != group {
+		a.of, a.log = group, nil // an earlier one has come to nothing
+	}
+	fresh := a.of == group && in.Seq == uint64(len(a.log))+1
 	if fresh {
 		a.tick()
 		a.log = append(a.log, in)

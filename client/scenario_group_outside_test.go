@@ -50,13 +50,24 @@ func (c *crowd) outsiders(h *told) {
 			if h.in[i][me] || h.in[i+1][me] || !c.readable(x.secrets, c.id, i) {
 				continue
 			}
-			if h.within(me, max(h.epoch[i], 1)) {
+			if epoch := max(h.epoch[i], 1); h.within(me, epoch) || c.invited(d, epoch) {
 				c.thefts.left++ // before it came in, or after it left: one epoch has one secret
 				continue
 			}
 			c.fault("%s reads change %d, made when it was not in", d.name(), i+1)
 		}
 	}
+}
+
+// invited reports whether somebody has welcomed a device in an epoch, though the
+// change that was to let it in may have come to nothing (R-GRP-47).
+func (c *crowd) invited(d *device, epoch uint64) bool {
+	for _, g := range c.archive.given {
+		if k := g.signal.Key; k != nil && len(k.Roster) > 0 && k.Epoch == epoch && g.to == d.key() {
+			return true
+		}
+	}
+	return false
 }
 
 // everHeld is all that a device has ever had of the group.

@@ -287,6 +287,7 @@ func (c *crowd) comeToRest() {
 			}
 		}
 		all.Wait()
+		c.calls = round
 		switch pass(10 * time.Second); {
 		case round > 8 || c.absent:
 			pass(GroupsEvery)
@@ -313,7 +314,7 @@ func (c *crowd) comeToRest() {
 func (c *crowd) lastWords() {
 	for d := range c.all() {
 		l := d.alive()
-		if !d.survives() || l == nil {
+		if !d.survives() || l == nil || c.stray(d) {
 			continue
 		}
 		if r, _, err := l.engine.readGroup(l.ctx, c.id); err == nil && r != nil && !r.Out {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -27,10 +28,12 @@ func TestGroupScenarios(t *testing.T) {
 		playGroup(t, img, *scenarioSeed, &sum, true)
 		return
 	}
-	n := *scenarioCount
-	if n == fewScenarios {
-		n = fewGroupScenarios
-	}
+	n := fewGroupScenarios
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name == "scenario.n" {
+			n = *scenarioCount
+		}
+	})
 	for range n {
 		seed := rand.Uint64()
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -63,6 +66,7 @@ type crowd struct {
 	changes []*wish
 	texts   []*saying
 	names   int // given so far
+	calls   int // rounds of coming to rest
 	thefts  thefts
 	parties map[peerKey]x3dh.Party
 }

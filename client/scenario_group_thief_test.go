@@ -26,6 +26,7 @@ type thefts struct {
 	followed int // epochs opened by that
 	opened   int // messages opened by that
 	left     int // entries of the log that somebody could read who came in, or left, in the same epoch
+	strays   int // devices that are out and cannot know
 	tries    int // attempts to open something
 }
 
@@ -34,7 +35,7 @@ func (t *thefts) add(o *thefts) {
 	defer t.mu.Unlock()
 	t.stores, t.epochs, t.wires, t.signals = t.stores+o.stores, t.epochs+o.epochs, t.wires+o.wires, t.signals+o.signals
 	t.carried, t.most, t.followed, t.opened = t.carried+o.carried, max(t.most, o.most), t.followed+o.followed, t.opened+o.opened
-	t.left, t.tries = t.left+o.left, t.tries+o.tries
+	t.left, t.tries, t.strays = t.left+o.left, t.tries+o.tries, t.strays+o.strays
 }
 
 func (t *thefts) String() string {
@@ -42,8 +43,8 @@ func (t *thefts) String() string {
 	defer t.mu.Unlock()
 	return fmt.Sprintf("%d stores were stolen; of %d epochs that began later, with %d messages, the keys of %d came over pairwise sessions that had not healed "+
 		"(after %d thefts, up to %d epochs later), which opened %d messages; nothing else was opened in %d attempts; "+
-		"%d changes could be read by somebody who came in later, or had left, in the same epoch",
-		t.stores, t.epochs, t.wires, t.followed, t.carried, t.most, t.opened, t.tries, t.left)
+		"%d changes could be read by somebody who came in later, or had left, in the same epoch; %d devices were out and could not know",
+		t.stores, t.epochs, t.wires, t.followed, t.carried, t.most, t.opened, t.tries, t.left, t.strays)
 }
 
 // thief opens what it can with a store that was copied once, and whatever

@@ -177,7 +177,7 @@ func (r register) CreateGroup(ctx context.Context, c server.GroupCreation) error
 	return r.perhaps(func() error {
 		err := r.Directory.CreateGroup(ctx, c)
 		if err == nil && r.crowd != nil {
-			r.crowd.placed(c.Entry)
+			r.crowd.placed(c.Group, c.Entry)
 		}
 		return err
 	})
@@ -187,7 +187,7 @@ func (r register) CreateGroup(ctx context.Context, c server.GroupCreation) error
 func (r register) AppendGroup(ctx context.Context, a server.GroupAppend) (st server.GroupState, err error) {
 	err = r.perhaps(func() error {
 		if st, err = r.Directory.AppendGroup(ctx, a); err == nil && r.crowd != nil {
-			r.crowd.placed(a.Entry)
+			r.crowd.placed(a.Group, a.Entry)
 		}
 		return err
 	})
