@@ -84,6 +84,7 @@ func groupWorld(t *testing.T) *trial {
 		{client.NoticeGroupRole, "alice@localhost", "bob@localhost: admin"}, {client.NoticeGroupRole, "alice@localhost", "bob@localhost"},
 		{client.NoticeGroupRenamed, "bob@localhost", "row\x1bing"}, {client.NoticeGroupPolicy, "bob@localhost", "open_history"},
 		{client.NoticeGroupRekeyed, "bob@localhost", ""}, {client.NoticeGroupJoinAsk, "dave@localhost", ""},
+		{client.NoticeGroupChangeLost, "alice@localhost", "alice@localhost removed dave@localhost"},
 		{client.NoticeGroupForked, "bob@localhost", ""}, {client.NoticeGroupRollback, "", ""}, {"group_of_a_later_version", "bob@localhost", "some\x1bthing"},
 	} {
 		x.fake.messages = append(x.fake.messages, groupEvent(10+i, e.what, e.by, e.text))

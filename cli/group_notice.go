@@ -43,6 +43,8 @@ func (a *app) groupNotice(m client.Message) string {
 	case client.NoticeGroupJoinAsk:
 		who := clean(m.From)
 		return fmt.Sprintf("%s asks to be let into %s; if that is who they say, `pawl group add %s %s` lets them in", who, group, word, shellWord(who))
+	case client.NoticeGroupChangeLost:
+		return fmt.Sprintf("a change of %s that was cut short was not made, for others have changed the group since: %s", group, about)
 	case client.NoticeGroupForked:
 		whom := ""
 		if m.From != "" && m.From != a.labels.me {

@@ -441,6 +441,7 @@ func TestR_CLI_38_GroupEvents(t *testing.T) {
 	for _, what := range []string{
 		client.NoticeGroupCreated, client.NoticeGroupAdded, client.NoticeGroupRemoved, client.NoticeGroupLeft, client.NoticeGroupRole, client.NoticeGroupRenamed,
 		client.NoticeGroupPolicy, client.NoticeGroupRekeyed, client.NoticeGroupJoinAsk, client.NoticeGroupForked, client.NoticeGroupRollback,
+		client.NoticeGroupChangeLost,
 	} {
 		alarm := what == client.NoticeGroupForked || what == client.NoticeGroupRollback
 		x := newTrial(t)

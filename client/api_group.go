@@ -136,15 +136,18 @@ var (
 
 // Notices of a group's conversation; Message.Text names people, From who did it.
 const (
-	NoticeGroupCreated  = "group_created"
-	NoticeGroupAdded    = "group_added"
-	NoticeGroupRemoved  = "group_removed"
-	NoticeGroupLeft     = "group_left"
-	NoticeGroupRole     = "group_role"
-	NoticeGroupRenamed  = "group_renamed"
-	NoticeGroupPolicy   = "group_policy"
-	NoticeGroupRekeyed  = "group_rekeyed"
-	NoticeGroupJoinAsk  = "group_join_request"
-	NoticeGroupForked   = "group_forked"   // an alarm
-	NoticeGroupRollback = "group_rollback" // an alarm: the server shows an older roster
+	NoticeGroupCreated = "group_created"
+	NoticeGroupAdded   = "group_added"
+	NoticeGroupRemoved = "group_removed"
+	NoticeGroupLeft    = "group_left"
+	NoticeGroupRole    = "group_role"
+	NoticeGroupRenamed = "group_renamed"
+	NoticeGroupPolicy  = "group_policy"
+	NoticeGroupRekeyed = "group_rekeyed"
+	NoticeGroupJoinAsk = "group_join_request"
+	// NoticeGroupChangeLost: a change that this device was making when it was cut
+	// short is not allowed any more, or changes nothing; Text says which.
+	NoticeGroupChangeLost = "group_change_lost"
+	NoticeGroupForked     = "group_forked"   // an alarm
+	NoticeGroupRollback   = "group_rollback" // an alarm: the server shows an older roster
 )

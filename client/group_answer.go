@@ -7,14 +7,18 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/vault"
 )
 
 // groupAsked notes what a member's device asks for; it is answered when its hour
 // has come (R-GRP-67). Whoever is no member gets nothing.
 func (w *work) groupAsked(k peerKey, p *person, id groups.ID, ask *groups.Ask) error {
 	member, err := w.fellow(id, p)
-	if err != nil || !member || !activeIn(p.list, k.device) {
+	if err != nil || p == nil || !activeIn(p.list, k.device) {
 		return err
+	}
+	if !member {
+		return w.tellGone(k, id)
 	}
 	r, err := getAsk(w.tx, id, k)
 	if err != nil {
@@ -28,6 +32,39 @@ func (w *work) groupAsked(k peerKey, p *person, id groups.ID, ask *groups.Ask) e
 	}
 	w.follows(id)
 	return putAsk(w.tx, id, &r)
+}
+
+// tellGone answers a device of somebody who was a member and asks as if they
+// still were: they were left out when the change was handed out, and cannot read
+// it (R-GRP-72). Who never was one gets no answer.
+func (w *work) tellGone(k peerKey, id groups.ID) error {
+	g, err := getGroup(w.tx, id)
+	if err != nil || g == nil || g.Out {
+		return err
+	}
+	was := false
+	err = w.tx.Scan(tableGroupLog, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		line, err := decodeRecord[logRecord](row.Value)
+		if err != nil || len(line.Change) == 0 || line.Void != "" {
+			return err
+		}
+		c, err := decodeChange(line.Change)
+		was = was || line.Author == k.address && c.Kind == groups.Leave ||
+			c.Kind == groups.Remove && slices.ContainsFunc(c.Members, func(m groups.Member) bool { return m.Address == k.address })
+		return err
+	})
+	if err != nil || !was {
+		return err
+	}
+	r, err := getAsk(w.tx, id, k)
+	if err != nil || r.Answered != 0 && !passedSince(w.e.now(), r.Answered, RepairEvery) {
+		return err
+	}
+	r.Answered = w.e.now().UnixMilli()
+	if err := putAsk(w.tx, id, &r); err != nil {
+		return err
+	}
+	return w.signalTo(k, groups.Signal{Group: id, Gone: &groups.Gone{}})
 }
 
 // answerGroup gives a device what it has asked for: the present chain, a

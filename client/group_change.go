@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -260,10 +261,26 @@ func (e *engine) afterChange(ctx context.Context, l *link, id groups.ID, before,
 		return err
 	case groups.Add:
 		if after.Policy.OpenHistory {
-			return e.tellHistory(ctx, l, id, added)
+			if err := e.tellHistory(ctx, l, id, added); err != nil {
+				return err
+			}
 		}
+		return e.nudge(ctx, id)
+	case groups.SetRole, groups.Rename, groups.SetPolicy:
+		return e.nudge(ctx, id)
 	}
 	return nil
+}
+
+// nudge sends everybody a message without content, sealed under the new head,
+// so that those who were handed nothing look at the log (R-GRP-58).
+func (e *engine) nudge(ctx context.Context, id groups.ID) error {
+	return e.groupStep(ctx, func(w *work) error {
+		c := content.NewControl(content.KindHeartbeat, e.now())
+		return putOutbox(w.tx, &outboxRecord{
+			ID: c.ID[:], To: groupName(id), Content: c.Encode(), Created: e.now().UnixMilli(), Quiet: true, order: e.nextOrder(),
+		})
+	})
 }
 
 // resumeChange goes on with a change that was cut short, by the same way.
@@ -304,9 +321,15 @@ func (e *engine) finishChange(ctx context.Context, id groups.ID) error {
 		}
 		return c, err
 	})
-	if errors.Is(err, ErrGroupChanged) || errors.Is(err, ErrNotAllowed) || errors.Is(err, ErrNothingToChange) {
+	switch {
+	case errors.Is(err, errNoSender), errors.Is(err, ErrNothingToChange) && !errors.Is(err, ErrGroupChanged):
+		return nil // it waits, or is made
+	case errors.Is(err, ErrGroupChanged), errors.Is(err, ErrNotAllowed), errors.Is(err, ErrNothingToChange):
 		e.log.Info("a change of a group that was cut short is not needed or not allowed any more")
-		return nil
+		return e.groupStep(ctx, func(w *work) error { // R-GRP-46
+			n := notice{kind: NoticeGroupChangeLost, about: changeInWords(e.self.record.Address, c), by: e.self.record.Address}
+			return e.putNotice(w.tx, groupName(id), n)
+		})
 	}
 	return err
 }

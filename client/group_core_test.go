@@ -15,6 +15,8 @@ type circle struct {
 	w  *bench
 	of map[string]*Client
 	at map[string]Config
+
+	store *memstore.Store
 }
 
 func newCircle(t *testing.T, names ...string) *circle {
@@ -24,7 +26,7 @@ func newCircle(t *testing.T, names ...string) *circle {
 		Stores: server.Stores{Directory: store, Mailbox: store, Wake: store},
 		Limits: server.Limits{Lookups: server.Rate{Burst: -1}, GroupAppends: server.Rate{Burst: -1}},
 	})
-	c := &circle{t: t, w: w, of: map[string]*Client{}, at: map[string]Config{}}
+	c := &circle{t: t, w: w, of: map[string]*Client{}, at: map[string]Config{}, store: store}
 	for _, n := range names {
 		c.of[n], c.at[n] = c.w.join(n)
 		t.Cleanup(func() { c.of[n].Close() })

@@ -204,7 +204,7 @@ func (e *engine) takeEntry(ctx context.Context, id groups.ID, in relay.GroupEntr
 func (e *engine) logged(tx *vault.Tx, r *groupRecord, next groups.Roster, line logRecord) error {
 	r.Roster, r.Waiting = next.Encode(), 0
 	if p := r.Pending; p != nil && len(p.Head) > 0 && string(p.Prev) != string(next.Head[:]) {
-		p.Prev, p.Head, p.Blob, p.Roster = nil, nil, nil, nil // its place is taken
+		r.unplace()
 		if string(line.Head) == string(next.Head[:]) && line.Author == e.self.record.Address && line.Device == uint64(e.self.device) {
 			r.Pending = nil // by itself
 		}
@@ -214,6 +214,14 @@ func (e *engine) logged(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 		return err
 	}
 	return putGroup(tx, r)
+}
+
+// unplace takes a change that is under way back to what the person wanted: its
+// place in the log is taken.
+func (r *groupRecord) unplace() {
+	if p := r.Pending; p != nil {
+		p.Prev, p.Head, p.Blob, p.Roster = nil, nil, nil, nil
+	}
 }
 
 // signer finds the key that an entry must be signed with: that of its author's
@@ -358,6 +366,14 @@ func (e *engine) dropDeparted(tx *vault.Tx, id groups.ID, before, next groups.Ro
 
 // putOut ends one's own part in a group: every key goes, the history stays.
 func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line logRecord) error {
+	if err := e.dropOut(tx, r, peerKey{line.Author, address.Device(line.Device)}); err != nil {
+		return err
+	}
+	return e.logged(tx, r, next, line)
+}
+
+// dropOut erases every key of a group, and tells the person by whom.
+func (e *engine) dropOut(tx *vault.Tx, r *groupRecord, by peerKey) error {
 	id := r.id()
 	r.Out, r.Secret, r.Sending, r.Closed, r.Pending, r.Invite, r.Asked = true, nil, nil, nil, nil, nil, nil
 	for _, t := range []vault.Table{tableChain, tableLedger, tableGroupKey} {
@@ -366,14 +382,10 @@ func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 		}
 	}
 	kind := NoticeGroupRemoved
-	if line.Author == e.self.record.Address {
+	if by.address == e.self.record.Address {
 		kind = NoticeGroupLeft
 	}
-	n := notice{kind: kind, about: e.self.record.Address, by: line.Author, mine: line.Device == uint64(e.self.device)}
-	if err := e.putNotice(tx, groupName(id), n); err != nil {
-		return err
-	}
-	return e.logged(tx, r, next, line)
+	return e.putNotice(tx, groupName(id), notice{kind: kind, about: e.self.record.Address, by: by.address, mine: by.device == e.self.device})
 }
 
 // putGroupNotice tells the person of a change.

@@ -140,12 +140,30 @@ func (w *work) groupJoin(k peerKey, p *person, id groups.ID, j *groups.Join) err
 	return putGroup(w.tx, g)
 }
 
-// groupGone takes the word of somebody that this account is no member: the log
-// decides, and it is looked at.
+// groupGone takes the word of a member that this account is none: the log
+// decides, and it is looked at. Where it cannot be read any more, and that member
+// was asked for a welcome, the answer decides (R-GRP-72).
 func (w *work) groupGone(k peerKey, p *person, id groups.ID) error {
 	if member, err := w.fellow(id, p); err != nil || !member {
 		return err
 	}
 	w.follows(id)
-	return nil
+	ask, err := getAsk(w.tx, id, k)
+	if err != nil || !ask.Welcome || ask.Asked == 0 {
+		return err
+	}
+	r, err := getGroup(w.tx, id)
+	if err != nil || r == nil {
+		return err
+	}
+	roster, err := r.roster()
+	if err != nil {
+		return err
+	}
+	if err := w.e.dropOut(w.tx, r, k); err != nil {
+		return err
+	}
+	roster.Members = slices.DeleteFunc(slices.Clone(roster.Members), func(m groups.Member) bool { return m.Address == w.e.self.record.Address })
+	r.Roster = roster.Encode()
+	return putGroup(w.tx, r)
 }

@@ -154,7 +154,8 @@ func (e *engine) takeLeap(ctx context.Context, next groups.Roster, key *groups.K
 		if err := e.dropCandidates(w.tx, id, key.Seq); err != nil {
 			return err
 		}
-		r.Roster, r.Secret, r.First, r.Pending = next.Encode(), append([]byte(nil), key.Secret[:]...), key.Seq, nil
+		r.Roster, r.Secret, r.First, r.Waiting = next.Encode(), append([]byte(nil), key.Secret[:]...), key.Seq, 0
+		r.unplace()
 		line := logRecord{Head: key.Head[:], Author: by, At: e.now().UnixMilli(), Change: encodeChange(groups.Change{})}
 		if err := w.tx.Put(tableGroupLog, seqKey(id, key.Seq), id[:], int64(key.Seq), codec.Marshal(line)); err != nil {
 			return err
