@@ -1,0 +1,91 @@
+package lab
+
+import (
+	"slices"
+	"time"
+)
+
+// loot is a device's complete stored state at one moment, in somebody else's
+// hands (R-LAB-03): keys, prekeys, sessions with their skipped keys, device lists.
+type loot struct {
+	disk
+	name   string
+	victim string
+	self   peer
+	at     time.Time
+	mark   int // letters opened by then
+	sent   int // messages written by then
+	public int // of these, how many had MAC keys that were public by then
+	clone  *device
+	read   int    // letters the clone has looked at
+	later  []disk // what the clone has held since
+}
+
+// compromise copies a device's disk.
+func (w *world) compromise(d *device, name string) *loot {
+	l := &loot{
+		disk: d.disk.copy(), name: name, victim: d.name, self: d.peer(), at: w.now,
+		mark: w.events, sent: w.sent, public: w.forgeable(w.letters),
+	}
+	w.loots = append(w.loots, l)
+	return l
+}
+
+// impersonate lets a thief write to a person from what was stolen. The thief
+// reads on first: everything that was on the wire for the victim, with
+// the real code, and keeps every state.
+func (w *world) impersonate(l *loot, victim *device, to string) error {
+	if l.clone == nil {
+		l.clone = &device{person: victim.person, name: victim.name, number: victim.number, own: victim.own, disk: l.disk.copy(), wrote: map[string]bool{}}
+		l.read = 0
+		if err := l.clone.restart(); err != nil {
+			return err
+		}
+	}
+	c := l.clone
+	for ; l.read < len(w.letters); l.read++ {
+		letter := w.letters[l.read]
+		if letter.to != l.self || letter.injected {
+			continue
+		}
+		txn := newWrite()
+		o, err := w.unseal(c, letter, &txn)
+		if err != nil || o.Farewell {
+			continue
+		}
+		before := sessionOf(c.pairs[letter.from], o.Session)
+		c.disk.commit(&txn)
+		c.pairs[letter.from] = o.Next
+		if after := sessionOf(o.Next, o.Session); after != nil {
+			if err := w.trace.opened(after, before); err != nil {
+				return err
+			}
+		}
+		l.later = append(l.later, c.disk.copy())
+	}
+	err := w.send(c, to, "", true)
+	l.later = append(l.later, c.disk.copy())
+	return err
+}
+
+// disks is all that the thief ever held.
+func (l *loot) disks() []disk { return append([]disk{l.disk}, l.later...) }
+
+// known names what a thief knows to begin with (R-LAB-05).
+func (l *loot) known() ([]name, error) {
+	seen := map[name]bool{}
+	var all []name
+	for _, d := range l.disks() {
+		names, err := d.values()
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			if !seen[n] {
+				seen[n] = true
+				all = append(all, n)
+			}
+		}
+	}
+	return slices.Clip(all), nil
+}
