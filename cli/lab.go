@@ -44,7 +44,7 @@ each theft which messages fell. A word with a slash or a dot is a file. The comm
 when something expected was not found, or when the two judges differ.`,
 		Example: "  pawl lab run state-theft\n  pawl lab run ./mine.toml --seed 7 --json | jq .opened",
 		Args:    words(1, 1, "one NAME or FILE"),
-		RunE: a.run(func(_ context.Context, args []string) error {
+		RunE: a.run(func(ctx context.Context, args []string) error {
 			if seed < 0 {
 				return usagef("", "--seed takes a number from 0 on")
 			}
@@ -52,7 +52,7 @@ when something expected was not found, or when the two judges differ.`,
 			if err != nil {
 				return err
 			}
-			r, err := s.Run(uint64(seed))
+			r, err := s.Run(ctx, uint64(seed))
 			if err != nil {
 				return err
 			}

@@ -38,17 +38,13 @@ var thiefTime = time.Unix(0, 0)
 // attack tries to open every letter with what was stolen.
 func (w *world) attack(l *loot) ([]bool, error) {
 	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters))}
-	for _, d := range l.disks() {
-		for p, rows := range d.sessions {
-			for _, row := range rows {
-				s, err := session.Parse(row.head, row.skipped)
-				if err != nil {
-					return nil, err
-				}
-				if err := a.take(p, s); err != nil {
-					return nil, err
-				}
-			}
+	sessions, err := l.stolen()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sessions {
+		if err := a.take(s.peer, s.Session); err != nil {
+			return nil, err
 		}
 	}
 	for more := true; more; {

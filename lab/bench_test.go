@@ -14,7 +14,7 @@ func large() *Scenario {
 func BenchmarkJudge(b *testing.B) {
 	s := large()
 	for b.Loop() {
-		r, err := s.Run(0)
+		r, err := s.Run(b.Context(), 0)
 		if err != nil || !r.Met {
 			b.Fatal(err, r)
 		}
@@ -23,7 +23,7 @@ func BenchmarkJudge(b *testing.B) {
 
 // BenchmarkClosure is one theft's closure over their graph.
 func BenchmarkClosure(b *testing.B) {
-	w, err := large().play(4)
+	w, err := large().play(b.Context(), 4, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func BenchmarkClosure(b *testing.B) {
 
 // BenchmarkAttack is one theft's attack on them.
 func BenchmarkAttack(b *testing.B) {
-	w, err := large().play(4)
+	w, err := large().play(b.Context(), 4, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

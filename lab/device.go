@@ -7,7 +7,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
@@ -266,14 +265,12 @@ func (d *disk) keys(in *x3dh.Initial) (x3dh.Keys, []row, error) {
 	return keys, used, err
 }
 
-// upload makes prekeys, keeps the private halves and publishes the others.
-func (w *world) upload(d *device, make func() (prekeys.Upload, []prekeys.Private)) error {
-	up, private := make()
+// upload keeps the private halves of prekeys and publishes the others.
+func (w *world) upload(d *device, up prekeys.Upload, private []prekeys.Private) error {
 	for i := range private {
 		info := private[i].Info()
 		d.disk.prekeys[row{info.Kind, info.ID}] = kept{info, private[i].Record()}
 	}
-	d.disk.identity = d.own.IdentityKey.Export()
 	w.relay.upload(d.peer(), &up)
 	return d.restart()
 }
@@ -310,9 +307,11 @@ func (w *world) maintain(d *device) error {
 	var err error
 	switch do.Make {
 	case prekeys.Batch:
-		err = w.upload(d, func() (prekeys.Upload, []prekeys.Private) { return prekeys.Generate(w.now, owner, d.disk.sign) })
+		up, private := prekeys.Generate(w.now, owner, d.disk.sign)
+		err = w.upload(d, up, private)
 	case prekeys.Rotation:
-		err = w.upload(d, func() (prekeys.Upload, []prekeys.Private) { return prekeys.Rotate(w.now, owner, d.disk.sign) })
+		up, private := prekeys.Rotate(w.now, owner, d.disk.sign)
+		err = w.upload(d, up, private)
 	}
 	table, perr := x3dh.ParseReplayTable(d.disk.replay)
 	if err = errors.Join(err, perr); err != nil {
@@ -345,6 +344,3 @@ func (d *device) peers() []peer {
 		return 1
 	})
 }
-
-// since is how long ago t was, in whole seconds.
-func (w *world) since(t time.Time) int64 { return int64(w.now.Sub(t) / time.Second) }

@@ -1,6 +1,7 @@
 package lab_test
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/pawl-chat/pawl/lab"
@@ -27,7 +28,7 @@ bob = 1
 	if err != nil {
 		panic(err)
 	}
-	r, err := s.Run(1)
+	r, err := s.Run(context.Background(), 1)
 	if err != nil {
 		panic(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/ratchet"
 )
 
@@ -13,35 +12,29 @@ import (
 // sealed by the real code from stolen state and given to the devices as they
 // are when the run ends, without keeping what comes of it.
 func (w *world) forge(v *Verdict, l *loot) error {
-	disks := l.disks()
-	if len(disks) > 1 {
-		disks = []disk{disks[0], disks[len(disks)-1]}
+	sessions, err := l.stolen()
+	if err != nil {
+		return err
 	}
-	for _, d := range disks {
-		for p, rows := range d.sessions {
-			other := w.find(p)
-			for _, row := range rows {
-				s, err := session.Parse(row.head, row.skipped)
-				if err != nil {
-					return err
-				}
-				if other != nil && taken(s.State, s.AD, s.Initial, w.would(other, l.self)) {
-					v.Forges = append(v.Forges, other.name)
-				}
-				victim := w.find(l.self)
-				writer, ok, err := peerOf(s.State)
-				if err != nil {
-					return err
-				}
-				if ok && victim != nil && other != nil && taken(writer, s.AD, nil, w.would(victim, p)) {
-					v.FooledBy = append(v.FooledBy, other.name)
-				}
-			}
+	victim := w.find(l.self)
+	for _, s := range sessions {
+		other := w.find(s.peer)
+		if other == nil || victim == nil {
+			continue
+		}
+		if !slices.Contains(v.Forges, other.name) && taken(s.State, s.AD, s.Initial, w.would(other, l.self)) {
+			v.Forges = append(v.Forges, other.name)
+		}
+		writer, ok, err := peerOf(s.State)
+		if err != nil {
+			return err
+		}
+		if ok && !slices.Contains(v.FooledBy, other.name) && taken(writer, s.AD, nil, w.would(victim, s.peer)) {
+			v.FooledBy = append(v.FooledBy, other.name)
 		}
 	}
 	slices.Sort(v.Forges)
 	slices.Sort(v.FooledBy)
-	v.Forges, v.FooledBy = slices.Compact(v.Forges), slices.Compact(v.FooledBy)
 	return nil
 }
 

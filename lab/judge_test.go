@@ -11,7 +11,7 @@ import (
 func played(t *testing.T, steps ...Step) *world {
 	t.Helper()
 	s := &Scenario{Name: "test", People: map[string]int{"alice": 1, "bob": 1}, Steps: steps}
-	w, err := s.play(1)
+	w, err := s.play(t.Context(), 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +257,7 @@ func TestR_LAB_12_Seeds(t *testing.T) {
 	}
 	var runs []*Report
 	for _, seed := range []uint64{3, 3, 4} {
-		r, err := s.Run(seed)
+		r, err := s.Run(t.Context(), seed)
 		if err != nil || !r.Met {
 			t.Fatal(err, r)
 		}
@@ -275,7 +275,7 @@ func TestR_LAB_12_Seeds(t *testing.T) {
 // R-LAB-11: judging is fast enough to be used while one thinks.
 func TestR_LAB_11_Speed(t *testing.T) {
 	began := time.Now()
-	r, err := large().Run(0)
+	r, err := large().Run(t.Context(), 0)
 	if err != nil || !r.Met || len(r.Verdicts) != 40 || r.Messages != 1000 || r.Cells < 40_000 {
 		t.Fatal(err, r)
 	}

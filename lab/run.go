@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,25 +29,29 @@ type Report struct {
 }
 
 // Run plays a scenario. seed 0 is the scenario's own. An error says that there
-// is no result: the scenario asks for what is not there, or the world found a
+// is no result: ctx has ended, the scenario asks for what is not there, or the world found a
 // fault. Verdicts that were not expected are no error: see Report.Met.
-func (s *Scenario) Run(seed uint64) (*Report, error) {
+func (s *Scenario) Run(ctx context.Context, seed uint64) (*Report, error) {
+	return s.run(ctx, seed, nil)
+}
+
+func (s *Scenario) run(ctx context.Context, seed uint64, k *kits) (*Report, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	if seed == 0 {
 		seed = s.Seed
 	}
-	w, err := s.play(seed)
+	w, err := s.play(ctx, seed, k)
 	if err != nil {
 		return nil, err
 	}
-	return w.report(s, seed)
+	return w.report(ctx, s, seed)
 }
 
 // play does what the steps say.
-func (s *Scenario) play(seed uint64) (*world, error) {
-	w := newWorld(seed)
+func (s *Scenario) play(ctx context.Context, seed uint64, k *kits) (*world, error) {
+	w := newWorld(seed, k)
 	for _, name := range slices.Sorted(maps.Keys(s.People)) {
 		p, err := w.join(name, false)
 		if err != nil {
@@ -60,6 +65,9 @@ func (s *Scenario) play(seed uint64) (*world, error) {
 		}
 	}
 	for i := range s.Steps {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if err := acts()[s.Steps[i].Do].do(w, &s.Steps[i]); err != nil {
 			return nil, fmt.Errorf("step %d, %s: %w", i+1, s.Steps[i].Do, err)
 		}
@@ -67,7 +75,7 @@ func (s *Scenario) play(seed uint64) (*world, error) {
 	return w, nil
 }
 
-func (w *world) report(s *Scenario, seed uint64) (*Report, error) {
+func (w *world) report(ctx context.Context, s *Scenario, seed uint64) (*Report, error) {
 	c := &w.counts
 	r := &Report{
 		Scenario: s, Seed: seed, Messages: w.sent, Letters: len(w.letters), Delivered: c.opened, Unsent: c.unsent,
@@ -75,6 +83,9 @@ func (w *world) report(s *Scenario, seed uint64) (*Report, error) {
 	}
 	x := w.trace.index()
 	for _, l := range w.loots {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		v, cells, err := w.judge(x, l)
 		if err != nil {
 			return nil, fmt.Errorf("judging %s: %w", l.name, err)

@@ -17,7 +17,7 @@ func TestR_LAB_10_ShippedScenarios(t *testing.T) {
 				t.Error("it needs a title, a citation and something expected")
 			}
 			for _, seed := range []uint64{0, 77} {
-				r, err := s.Run(seed)
+				r, err := s.Run(t.Context(), seed)
 				if err != nil {
 					t.Fatal(err)
 				}

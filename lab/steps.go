@@ -27,7 +27,7 @@ func acts() map[string]action {
 		"backup":      {do: (*world).doBackup},
 		"restore":     {do: (*world).doRestore},
 		"link":        {do: (*world).doLink},
-		"revoke":      {do: network(func(w *world, d *device, _ int) error { return w.revoke(d) })},
+		"revoke":      {do: network(func(w *world, d *device, _ int) error { return asked(w.revoke(d)) })},
 		"wait":        {do: func(w *world, st *Step) error { return w.wait(st.span()) }},
 		"compromise":  {do: (*world).doCompromise, thief: true},
 		"impersonate": {do: (*world).doImpersonate},
@@ -47,6 +47,14 @@ func network(do func(*world, *device, int) error) func(*world, *Step) error {
 		}
 		return do(w, d, st.Count)
 	}
+}
+
+// asked turns a refusal of what a scenario asks for into a fault of the scenario.
+func asked(err error) error {
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrScenario, err)
+	}
+	return err
 }
 
 // few is how many letters an action is about: all if n is 0.
@@ -217,7 +225,7 @@ func (w *world) doLink(st *Step) error {
 		return fmt.Errorf("%w: nobody is called %q", ErrScenario, st.Who)
 	}
 	_, err := w.link(p)
-	return err
+	return asked(err)
 }
 
 func (w *world) doCompromise(st *Step) error {

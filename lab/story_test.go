@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -82,8 +83,8 @@ func tell(choose func(int) int, n int) *Scenario {
 }
 
 // play runs a story and holds what must hold of every one.
-func play(s *Scenario) (*Report, error) {
-	r, err := s.Run(0)
+func play(ctx context.Context, s *Scenario, k *kits) (*Report, error) {
+	r, err := s.run(ctx, 0, k)
 	if err != nil {
 		return nil, err
 	}
@@ -103,9 +104,10 @@ func play(s *Scenario) (*Report, error) {
 func TestR_LAB_07_JudgesAgreeInStories(t *testing.T) {
 	opened, closed, healed, accepted, public := 0, 0, 0, 0, 0
 	refused := map[string]int{}
+	k := newKits()
 	for seed := range *stories {
 		s := tell(rand.New(rand.NewPCG(seed, 5)).IntN, 60)
-		r, err := play(s)
+		r, err := play(t.Context(), s, k)
 		if err != nil {
 			t.Errorf("story %d: %v", seed, err)
 			continue
@@ -129,6 +131,7 @@ func TestR_LAB_07_JudgesAgreeInStories(t *testing.T) {
 
 func FuzzStory(f *testing.F) {
 	r := rand.New(rand.NewPCG(3, 3))
+	k := newKits()
 	for range 4 {
 		b := make([]byte, 300)
 		for i := range b {
@@ -148,7 +151,7 @@ func FuzzStory(f *testing.F) {
 		if len(s.Steps) == 0 {
 			return
 		}
-		if _, err := play(s); err != nil && !errors.Is(err, ErrScenario) {
+		if _, err := play(t.Context(), s, k); err != nil && !errors.Is(err, ErrScenario) {
 			t.Fatal(err)
 		}
 	})

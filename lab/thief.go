@@ -1,8 +1,9 @@
 package lab
 
 import (
-	"slices"
 	"time"
+
+	"github.com/pawl-chat/pawl/internal/session"
 )
 
 // loot is a device's complete stored state at one moment, in somebody else's
@@ -17,8 +18,8 @@ type loot struct {
 	sent   int // messages written by then
 	public int // of these, how many had MAC keys that were public by then
 	clone  *device
-	read   int    // letters the clone has looked at
-	later  []disk // what the clone has held since
+	read   int   // letters the clone has looked at
+	later  []kin // what the clone has made since
 }
 
 // compromise copies a device's disk.
@@ -33,7 +34,8 @@ func (w *world) compromise(d *device, name string) *loot {
 
 // impersonate lets a thief write to a person from what was stolen. The thief
 // reads on first: everything that was on the wire for the victim, with
-// the real code, and keeps every state.
+// the real code, and keeps every state that it has sealed with. (What it reads
+// in between gives nothing that does not follow from those and the traffic.)
 func (w *world) impersonate(l *loot, victim *device, to string) error {
 	if l.clone == nil {
 		l.clone = &device{person: victim.person, name: victim.name, number: victim.number, own: victim.own, disk: l.disk.copy(), wrote: map[string]bool{}}
@@ -61,31 +63,46 @@ func (w *world) impersonate(l *loot, victim *device, to string) error {
 				return err
 			}
 		}
-		l.later = append(l.later, c.disk.copy())
 	}
 	err := w.send(c, to, "", true)
-	l.later = append(l.later, c.disk.copy())
+	for _, p := range c.peers() {
+		if s := c.pairs[p].Active(); s != nil && w.people[to] != nil && p.address == w.people[to].addr.String() {
+			l.later = append(l.later, kin{p, s})
+		}
+	}
 	return err
 }
 
-// disks is all that the thief ever held.
-func (l *loot) disks() []disk { return append([]disk{l.disk}, l.later...) }
+// kin is a session with a peer.
+type kin struct {
+	peer peer
+	*session.Session
+}
 
-// known names what a thief knows to begin with (R-LAB-05).
-func (l *loot) known() ([]name, error) {
-	seen := map[name]bool{}
-	var all []name
-	for _, d := range l.disks() {
-		names, err := d.values()
+// stolen lists all sessions that the thief ever held: the victim's, then its own.
+func (l *loot) stolen() ([]kin, error) {
+	var all []kin
+	for p := range l.sessions {
+		pair, err := l.pair(p)
 		if err != nil {
 			return nil, err
 		}
-		for _, n := range names {
-			if !seen[n] {
-				seen[n] = true
-				all = append(all, n)
-			}
+		for _, s := range pair.Sessions() {
+			all = append(all, kin{p, s})
 		}
 	}
-	return slices.Clip(all), nil
+	return append(all, l.later...), nil
+}
+
+// known names what a thief knows to begin with (R-LAB-05).
+func (l *loot) known() ([]name, error) {
+	sessions, err := l.stolen()
+	if err != nil {
+		return nil, err
+	}
+	all := l.values()
+	for _, s := range sessions {
+		all = append(all, held(s.State)...)
+	}
+	return all, nil
 }

@@ -12,8 +12,6 @@ import (
 
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
-	"github.com/pawl-chat/pawl/internal/dh"
-	"github.com/pawl-chat/pawl/prekeys"
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
@@ -40,6 +38,7 @@ type world struct {
 	sent    int       // messages people wrote
 	written map[int]*text
 	loots   []*loot
+	kits    *kits
 	counts  counts
 	events  int // letters opened
 	backups map[string]backup
@@ -82,9 +81,9 @@ type peer struct {
 	device  uint64
 }
 
-func newWorld(seed uint64) *world {
+func newWorld(seed uint64, k *kits) *world {
 	return &world{
-		random: rand.New(rand.NewPCG(seed, 0x1ab)), now: began, people: map[string]*person{}, relay: newRelay(), trace: newTrace(),
+		kits: k, random: rand.New(rand.NewPCG(seed, 0x1ab)), now: began, people: map[string]*person{}, relay: newRelay(), trace: newTrace(),
 		written: map[int]*text{}, backups: map[string]backup{}, lists: map[key]devicelist.List{}, counts: counts{refused: map[string]int{}},
 	}
 }
@@ -95,11 +94,13 @@ func (w *world) join(user string, stand bool) (*person, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, account, err := ed25519.GenerateKey(nil)
-	if err != nil {
+	p := &person{name: user, addr: addr, false: stand}
+	if stand {
+		user = "relay as " + user
+	}
+	if p.account, err = w.kits.account(user); err != nil {
 		return nil, err
 	}
-	p := &person{name: user, addr: addr, account: account, false: stand}
 	if _, err := w.link(p); err != nil {
 		return nil, err
 	}
@@ -108,11 +109,6 @@ func (w *world) join(user string, stand bool) (*person, error) {
 
 // link adds a device to an account; its first one makes the account's list.
 func (w *world) link(p *person) (*device, error) {
-	_, sign, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		return nil, err
-	}
-	private, public := dh.Generate()
 	d := &device{person: p, name: p.name, number: len(p.devices) + 1, wrote: map[string]bool{}}
 	if d.number > 1 {
 		d.name += "/" + strconv.Itoa(d.number)
@@ -121,11 +117,13 @@ func (w *world) link(p *person) (*device, error) {
 		d.name = "relay as " + d.name
 	}
 	key := p.account.Public().(ed25519.PublicKey)
-	// Ids as devices draw them, but from the seed.
-	id := address.Device(w.random.Uint64() | 1)
-	d.own = x3dh.Own{IdentityKey: private, Party: x3dh.Party{Account: key, Address: p.addr.String(), Device: uint64(id), Identity: public}}
-	d.disk = newDisk(d.own.Party, sign)
-	entry := devicelist.NewDevice(key, p.addr, id, sign, public, d.name, w.now)
+	k, err := w.kit(p, d.name)
+	if err != nil {
+		return nil, err
+	}
+	d.own = x3dh.Own{IdentityKey: k.identity, Party: x3dh.Party{Account: key, Address: p.addr.String(), Device: uint64(k.id), Identity: k.identity.Public()}}
+	d.disk = newDisk(d.own.Party, k.sign)
+	entry := devicelist.NewDevice(key, p.addr, k.id, k.sign, d.own.Identity, d.name, w.now)
 	draft := devicelist.First(key, p.addr, entry, w.now)
 	if d.number > 1 {
 		draft = p.list.Next(w.now)
@@ -137,9 +135,8 @@ func (w *world) link(p *person) (*device, error) {
 	p.devices = append(p.devices, d)
 	w.devices = append(w.devices, d)
 	w.relay.directory[p.addr.String()] = p
-	return d, w.upload(d, func() (prekeys.Upload, []prekeys.Private) {
-		return prekeys.Generate(w.now, prekeys.OwnerOf(d.own.Party), sign)
-	})
+	d.disk.identity = d.own.IdentityKey.Export()
+	return d, w.upload(d, k.upload, k.private)
 }
 
 // publish signs the next version of the person's device list.

@@ -47,7 +47,7 @@ func TestR_LAB_01_Actions(t *testing.T) {
 		{{Do: "compromise", Who: "bob", As: "x"}, {Do: "compromise", Who: "bob", As: "x"}}, {{Do: "send", Count: -1}}, {{Do: "talk", Loss: 101}},
 	} {
 		s := &Scenario{Name: "x", People: map[string]int{"alice": 1, "bob": 1}, Steps: steps}
-		if _, err := s.Run(1); !errors.Is(err, ErrScenario) {
+		if _, err := s.Run(t.Context(), 1); !errors.Is(err, ErrScenario) {
 			t.Errorf("%+v: %v", steps, err)
 		}
 	}
@@ -195,7 +195,7 @@ func TestExpectationsFail(t *testing.T) {
 		Expect:  []Expectation{{At: "theft", Opened: &other, Healed: &n, Read: &n, Public: &n, Forges: []string{"carol"}, FooledBy: []string{"carol"}}},
 		Outcome: &Outcome{Opened: &n, Unsent: &n, Accepted: &n, Public: &n, Refused: map[string]int{"none": 3}},
 	}
-	r, err := s.Run(1)
+	r, err := s.Run(t.Context(), 1)
 	if err != nil || r.Met || len(r.Missed) != 11 {
 		t.Errorf("%v: %d: %q", err, len(r.Missed), r.Missed)
 	}
