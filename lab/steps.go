@@ -171,11 +171,12 @@ func (w *world) doTalk(st *Step) error {
 		}
 		run--
 		from, to := both[speaker], both[1-speaker]
+		last := len(to.mailbox)
 		if err := w.send(from, to.person.name, "", false); err != nil {
 			return err
 		}
-		last := len(to.mailbox) - 1
 		switch {
+		case len(to.mailbox) == last: // it was not sent, or not to this device
 		case percent(st.Loss):
 			to.mailbox = to.mailbox[:last]
 		case percent(st.Late):

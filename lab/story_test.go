@@ -38,14 +38,14 @@ func tell(choose func(int) int, n int) *Scenario {
 				st.Who = ""
 			}
 		case 6:
-			st.Do = any([]string{"drop", "duplicate", "reorder", "tamper", "restart"})
-		case 7:
+			st.Do = any([]string{"drop", "duplicate", "reorder", "reorder", "tamper", "restart"})
+		case 7, 21:
 			st.Do = any([]string{"delay", "release"})
 		case 8:
 			st.Do, st.As = "backup", name
 			backups = append(backups, name)
 		case 9:
-			if len(backups) > 0 {
+			if len(backups) > 0 && choose(4) == 0 {
 				st.Do, st.As = "restore", any(backups)
 			}
 		case 10, 11, 12:
@@ -60,7 +60,10 @@ func tell(choose func(int) int, n int) *Scenario {
 		case 14:
 			st.Do, st.Hours = "wait", []int{1, 30, 200, 400, 800}[min(choose(5), choose(5))]
 		case 15:
-			st.Do, st.What = any([]string{"withhold", "relent"}), any([]string{"one-time prekeys", "device list", "mail"})
+			st.Do, st.What = any([]string{"withhold", "relent"}), any([]string{"device list", "mail"})
+			if choose(6) == 0 {
+				st.What = "one-time prekeys"
+			}
 		case 16:
 			st.Crash = any([]string{crashBefore, crashAfter})
 		case 17:
@@ -76,6 +79,9 @@ func tell(choose func(int) int, n int) *Scenario {
 			}
 		case 20:
 			st.Count = choose(80)
+		case 22:
+			st.Do, st.Between, st.Count = "talk", []string{"alice", "bob"}, choose(40)
+			st.Loss, st.Late, st.Twice = choose(30), choose(30), choose(30)
 		}
 		s.Steps = append(s.Steps, st)
 	}

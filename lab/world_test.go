@@ -148,7 +148,7 @@ func TestR_LAB_13_Files(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := Parse(good); err != nil || s.Name != "state-theft" || len(s.Steps) != 13 || *s.Expect[0].Healed != 2 {
+	if s, err := Parse(good); err != nil || s.Name != "state-theft" || len(s.Steps) != 13 || *s.Expect[0].Healed != 2 || s.Expect[0].Forges == nil {
 		t.Fatal(err)
 	}
 	head := "name = \"x\"\n[people]\nalice = 1\nbob = 1\n"
