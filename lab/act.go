@@ -27,6 +27,7 @@ type letter struct {
 	text     []byte
 	seed     key // its chain, and its number there
 	number   uint32
+	chain    uint64
 	farewell bool
 	injected bool // sealed by a thief
 	tampered bool
@@ -165,6 +166,7 @@ func (w *world) seal(d *device, to peer, list *devicelist.List, body []byte, num
 	txn.changes = append(txn.changes, change{to, x.Change})
 	d.pairs[to] = x.Next
 	l.session, l.initial, l.body, l.ad = x.Session, x.Initial, x.Message, x.Next.Active().AD
+	l.chain = x.At.Chain
 	l.after = func() error {
 		if before == nil {
 			if err := w.trace.handshake(&d.own.Party, &receiver, l.initial, signed); err != nil {
@@ -246,13 +248,13 @@ func (w *world) open(d *device, l *letter, crash string) error {
 	}
 	switch {
 	case l.tampered:
-		return fmt.Errorf("%w: %s opened a letter that was changed on the way", errWorld, d.name)
+		return fmt.Errorf("%w: %s opened a letter that was changed on the way", ErrFault, d.name)
 	case !bytes.Equal(o.Plaintext, l.text) || o.Session != l.session || o.Farewell != l.farewell:
-		return fmt.Errorf("%w: %s opened another text than was sent", errWorld, d.name)
+		return fmt.Errorf("%w: %s opened another text than was sent", ErrFault, d.name)
 	case !o.Farewell && o.At.Number != l.number:
-		return fmt.Errorf("%w: %s opened a letter at another place", errWorld, d.name)
+		return fmt.Errorf("%w: %s opened a letter at another place", ErrFault, d.name)
 	case l.opened && !d.setBack:
-		return fmt.Errorf("%w: %s opened a letter twice", errWorld, d.name)
+		return fmt.Errorf("%w: %s opened a letter twice", ErrFault, d.name)
 	}
 	if crash == crashBefore {
 		d.mailbox = append(d.mailbox, l)

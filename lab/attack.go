@@ -76,13 +76,13 @@ func (a *attack) take(p peer, s *session.Session) error {
 	a.current[s.ID] = append(a.current[s.ID], h)
 	m, err := h.mirror().state()
 	if err != nil {
-		return fmt.Errorf("%w: the mirror of a state: %w", errWorld, err)
+		return fmt.Errorf("%w: the mirror of a state: %w", ErrFault, err)
 	}
 	a.lines = append(a.lines, &line{from: a.loot.self, to: p, session: s.ID, ad: s.AD, base: m, head: m})
 	for _, f := range h.forgetful() {
 		m, err := f.state()
 		if err != nil {
-			return fmt.Errorf("%w: a state without memory: %w", errWorld, err)
+			return fmt.Errorf("%w: a state without memory: %w", ErrFault, err)
 		}
 		a.lines = append(a.lines, &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: m, head: m})
 	}
@@ -152,7 +152,7 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 		a.lines = append(a.lines, &line{n.from, n.to, n.session, n.ad, n.base, o.Next})
 	}
 	if !bytes.Equal(o.Plaintext, l.text) {
-		return false, fmt.Errorf("%w: the thief opened another text than was sent", errWorld)
+		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
 	}
 	return true, nil
 }
@@ -198,7 +198,7 @@ func (a *attack) back(first *line) error {
 			n = min(n+ratchet.MaxChainSkipped, limit)
 			s, err := h.rewind(root.root, root.peer, n, first.ad)
 			if err != nil {
-				return fmt.Errorf("%w: rewinding a chain: %w", errWorld, err)
+				return fmt.Errorf("%w: rewinding a chain: %w", ErrFault, err)
 			}
 			a.lines = append(a.lines, &line{from: first.to, to: first.from, session: first.session, ad: first.ad, base: s, head: s})
 		}

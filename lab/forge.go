@@ -87,7 +87,7 @@ func peerOf(s ratchet.State) (ratchet.State, bool, error) {
 	}
 	state, err := writer.state()
 	if err != nil {
-		return state, false, fmt.Errorf("%w: writing as a peer: %w", errWorld, err)
+		return state, false, fmt.Errorf("%w: writing as a peer: %w", ErrFault, err)
 	}
 	return state, true, nil
 }

@@ -10,6 +10,9 @@ import (
 type Verdict struct {
 	At  string // name of the compromise
 	Who string // the device whose state was copied
+	// Sent and Wire are how many messages had been written and how many letters
+	// had left by then.
+	Sent, Wire int
 	// Opened are the numbers of the messages that the thief reads, ascending;
 	// Closed is how many of the run's others it does not.
 	Opened []int
@@ -42,7 +45,7 @@ type Verdict struct {
 
 // judge lets both judges look at one theft (R-LAB-06, R-LAB-07).
 func (w *world) judge(x *index, l *loot) (Verdict, int, error) {
-	v := Verdict{At: l.name, Who: l.victim, Agree: true, Public: l.public}
+	v := Verdict{At: l.name, Who: l.victim, Agree: true, Public: l.public, Sent: l.sent, Wire: l.wire}
 	opened, err := w.attack(l)
 	if err != nil {
 		return v, 0, err

@@ -13,6 +13,7 @@ type Report struct {
 	Scenario  *Scenario
 	Seed      uint64
 	Verdicts  []Verdict
+	Wire      []Letter       // everything that went over the wire, in order
 	Messages  int            // that people wrote
 	Letters   int            // sealed copies on the wire
 	Cells     int            // copies judged by both judges, over all thefts
@@ -78,7 +79,7 @@ func (s *Scenario) play(ctx context.Context, seed uint64, k *kits) (*world, erro
 func (w *world) report(ctx context.Context, s *Scenario, seed uint64) (*Report, error) {
 	c := &w.counts
 	r := &Report{
-		Scenario: s, Seed: seed, Messages: w.sent, Letters: len(w.letters), Delivered: c.opened, Unsent: c.unsent,
+		Scenario: s, Seed: seed, Wire: w.wire(), Messages: w.sent, Letters: len(w.letters), Delivered: c.opened, Unsent: c.unsent,
 		Injected: c.injected, Accepted: c.accepted, Public: w.forgeable(w.letters), Refused: c.refused, Lasted: w.now.Sub(began), Agreed: w.trace.agreed, Met: true,
 	}
 	x := w.trace.index()

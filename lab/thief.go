@@ -15,6 +15,7 @@ type loot struct {
 	self   peer
 	at     time.Time
 	mark   int // letters opened by then
+	wire   int // letters on the wire by then
 	sent   int // messages written by then
 	public int // of these, how many had MAC keys that were public by then
 	clone  *device
@@ -26,7 +27,7 @@ type loot struct {
 func (w *world) compromise(d *device, name string) *loot {
 	l := &loot{
 		disk: d.disk.copy(), name: name, victim: d.name, self: d.peer(), at: w.now,
-		mark: w.events, sent: w.sent, public: w.forgeable(w.letters),
+		wire: len(w.letters), mark: w.events, sent: w.sent, public: w.forgeable(w.letters),
 	}
 	w.loots = append(w.loots, l)
 	return l

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
+	"fmt"
 
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -12,9 +12,9 @@ import (
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
-// ErrTrace: two records of one run contradict each other about a value, or the
+// errTrace: two records of one run contradict each other about a value, or the
 // two ends of a session about what it was made from.
-var ErrTrace = errors.New("lab: the records of a run contradict each other")
+var errTrace = fmt.Errorf("%w: the records contradict each other", ErrFault)
 
 // trace draws the graph of a run from the records that devices write before
 // and after each step (R-LAB-04). Production code takes no part in it. A chain is
@@ -41,7 +41,7 @@ func (t *trace) see(n name, value key) error {
 	case !ok:
 		t.values[n] = value
 	case before != value:
-		return ErrTrace
+		return errTrace
 	default:
 		t.agreed++
 	}
@@ -105,7 +105,7 @@ func (t *trace) step(root, seed key, from, dh name) error {
 	next := name{role: rootKey, of: root}
 	if was, ok := t.steps[next]; ok {
 		if was != [2]name{from, dh} {
-			return ErrTrace
+			return errTrace
 		}
 		t.agreed++
 		return nil
@@ -146,7 +146,7 @@ func (t *trace) sealed(s *session.Session, before *session.Session, l *letter) e
 func (t *trace) opened(s *session.Session, before *session.Session) error {
 	a := read(s.State)
 	if len(a.receiving) == 0 {
-		return ErrTrace
+		return errTrace
 	}
 	c := a.receiving[0]
 	var err error

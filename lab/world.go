@@ -15,9 +15,10 @@ import (
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
-// errWorld: the world itself found what must never happen, such as a message
-// that opens as another text. It is a fault of the protocol's code or of the lab.
-var errWorld = errors.New("lab: the run went wrong")
+// ErrFault: a run found what must never happen, such as a message that opens as
+// another text, or records that contradict each other. It is a fault of the
+// protocol's code or of the laboratory.
+var ErrFault = errors.New("lab: the run went wrong")
 
 // messageTakes is how long the world takes to write one message.
 const messageTakes = 10 * time.Second

@@ -127,7 +127,7 @@ func TestWorldFindsFaults(t *testing.T) {
 	} {
 		c := *l
 		change(&c)
-		if err := w.open(alice, &c, crashBefore); !errors.Is(err, errWorld) {
+		if err := w.open(alice, &c, crashBefore); !errors.Is(err, ErrFault) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -137,7 +137,7 @@ func TestWorldFindsFaults(t *testing.T) {
 	// The thief's judge finds a false text too.
 	w = played(t, talk()...)
 	w.letters[5].text = []byte("other")
-	if _, err := w.attack(w.loots[0]); !errors.Is(err, errWorld) {
+	if _, err := w.attack(w.loots[0]); !errors.Is(err, ErrFault) {
 		t.Error("the attack opened another text than was sent:", err)
 	}
 }
@@ -185,6 +185,21 @@ func TestR_LAB_13_Files(t *testing.T) {
 	}
 	if _, err := Source("../doc.go"); !errors.Is(err, ErrScenario) {
 		t.Error(err)
+	}
+}
+
+// The wire of a report tells the run.
+func TestWire(t *testing.T) {
+	s := &Scenario{Name: "x", People: map[string]int{"alice": 1, "bob": 1}, Steps: talk()}
+	r, err := s.Run(t.Context(), 1)
+	if err != nil || len(r.Wire) != 8 || r.Letters != 8 || r.Verdicts[0].Wire != 4 || r.Verdicts[0].Sent != 4 {
+		t.Fatal(err, r)
+	}
+	chains := []uint64{1, 1, 2, 2, 2, 3, 4, 5}
+	for i, l := range r.Wire {
+		if l.Chain != chains[i] || l.Message != i+1 || !l.Opened || l.First != (i < 2) || (l.From == "alice") != (l.Chain%2 == 1) || l.Session != r.Wire[0].Session || l.After <= 0 {
+			t.Errorf("%d: %+v", i, l)
+		}
 	}
 }
 
