@@ -21,6 +21,8 @@ type line struct {
 	session    session.ID
 	ad         [32]byte
 	base, head ratchet.State
+	opened     int
+	marks      []ratchet.State // heads on the way, one in reach of every number
 }
 
 type attack struct {
@@ -146,15 +148,27 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 	o, err := n.head.Open(l.body, n.ad[:], thiefTime)
 	if err == nil {
 		n.head = o.Next
-	} else if o, err = n.base.Open(l.body, n.ad[:], thiefTime); err != nil {
+		if n.opened++; n.opened%(ratchet.MaxJump/2) == 0 {
+			n.marks = append(n.marks, n.head)
+		}
+	} else if o, err = n.again(l); err != nil {
 		return false, nil
 	} else if o.Ratcheted { // the sender went two ways from one state
-		a.lines = append(a.lines, &line{n.from, n.to, n.session, n.ad, n.base, o.Next})
+		a.lines = append(a.lines, &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: n.base, head: o.Next})
 	}
 	if !bytes.Equal(o.Plaintext, l.text) {
 		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
 	}
 	return true, nil
+}
+
+// again opens a letter with a state that the line has left behind.
+func (n *line) again(l *letter) (ratchet.Opened, error) {
+	o, err := n.base.Open(l.body, n.ad[:], thiefTime)
+	for i := 0; err != nil && i < len(n.marks); i++ {
+		o, err = n.marks[i].Open(l.body, n.ad[:], thiefTime)
+	}
+	return o, err
 }
 
 // answer answers a first message with stolen prekeys, as the victim did or would.
@@ -193,9 +207,16 @@ func (a *attack) back(first *line) error {
 		if h.step != 2 || root.step != 1 {
 			continue
 		}
-		limit := min(h.number, ratchet.MaxJump)
-		for n := uint32(0); n < limit; {
-			n = min(n+ratchet.MaxChainSkipped, limit)
+		// Each shot keeps the keys of 1 000 numbers below it, and uses up the one
+		// it stands at. From the last on, the chain goes forward.
+		shots := []uint32{min(h.number, ratchet.MaxChainSkipped)}
+		if h.number > ratchet.MaxChainSkipped {
+			shots = append(shots, min(h.number, ratchet.MaxJump))
+		}
+		if h.number > ratchet.MaxJump {
+			shots = append(shots, ratchet.MaxJump-1)
+		}
+		for _, n := range shots {
 			s, err := h.rewind(root.root, root.peer, n, first.ad)
 			if err != nil {
 				return fmt.Errorf("%w: rewinding a chain: %w", ErrFault, err)

@@ -128,6 +128,28 @@ func TestR_LAB_07_JudgesCanDiffer(t *testing.T) {
 	}
 }
 
+// R-LAB-06: chains longer than a device would follow hold no attacker up.
+func TestR_LAB_06_LongChains(t *testing.T) {
+	for _, c := range []struct {
+		before, after, again int
+	}{{999, 2, 3}, {1000, 0, 0}, {1001, 1, 1}, {1500, 700, 5}, {1999, 0, 0}, {2000, 1, 0}, {2001, 1, 0}, {2600, 2300, 2200}} {
+		s := &Scenario{Name: "long", People: map[string]int{"alice": 1, "bob": 1}, Steps: []Step{
+			{Do: "withhold", Who: "bob", What: "one-time prekeys"}, say("alice", "bob", 1), deliver,
+			{Do: "backup", Who: "bob", As: "old"}, say("bob", "alice", 1), {Do: "backup", Who: "bob", As: "begun"},
+			say("bob", "alice", c.before-1), {Do: "compromise", Who: "bob", As: "theft"}, say("bob", "alice", c.after+1),
+			{Do: "restore", As: "begun"}, say("bob", "alice", c.again+1), {Do: "restore", As: "old"}, say("bob", "alice", 2),
+		}}
+		r, err := s.Run(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// All of it falls, but for a chain that the copy begins anew.
+		if v := r.Verdicts[0]; !v.Agree || len(v.Opened) != r.Messages-2 {
+			t.Errorf("%+v: %d of %d messages, differ on %s", c, len(v.Opened), r.Messages, Ranges(v.Differ))
+		}
+	}
+}
+
 // R-LAB-04: records that contradict each other stop the run, and the ends of
 // a session confirm each other.
 func TestR_LAB_04_RecordsConfirmEachOther(t *testing.T) {
