@@ -132,7 +132,7 @@ func TestR_LAB_07_JudgesCanDiffer(t *testing.T) {
 func TestR_LAB_06_LongChains(t *testing.T) {
 	for _, c := range []struct {
 		before, after, again int
-	}{{999, 2, 3}, {1000, 0, 0}, {1001, 1, 1}, {1500, 700, 5}, {1999, 0, 0}, {2000, 1, 0}, {2001, 1, 0}, {2600, 2300, 2200}} {
+	}{{999, 2, 3}, {1000, 0, 0}, {1001, 1, 1}, {1500, 700, 5}, {1999, 0, 0}, {2000, 1, 0}, {2001, 1, 0}, {2600, 2300, 2200}, {10, 2500, 2505}} {
 		s := &Scenario{Name: "long", People: map[string]int{"alice": 1, "bob": 1}, Steps: []Step{
 			{Do: "withhold", Who: "bob", What: "one-time prekeys"}, say("alice", "bob", 1), deliver,
 			{Do: "backup", Who: "bob", As: "old"}, say("bob", "alice", 1), {Do: "backup", Who: "bob", As: "begun"},
