@@ -150,6 +150,22 @@ func TestR_LAB_06_LongChains(t *testing.T) {
 	}
 }
 
+// R-LAB-06: nor do numbers that come twice, further apart than a device would
+// follow.
+func TestR_LAB_06_LongChainTwice(t *testing.T) {
+	s := &Scenario{Name: "twice", People: map[string]int{"alice": 1, "bob": 1}, Steps: []Step{
+		say("alice", "bob", 1), deliver, say("bob", "alice", 9), {Do: "backup", Who: "bob", As: "old"}, {Do: "compromise", Who: "bob", As: "theft"},
+		say("bob", "alice", 4500), {Do: "restore", As: "old"}, say("bob", "alice", 4600),
+	}}
+	r, err := s.Run(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := r.Verdicts[0]; !v.Agree || len(v.Opened) != 9100 || v.Closed != 10 {
+		t.Errorf("%d of %d messages, differ on %s", len(v.Opened), r.Messages, Ranges(v.Differ))
+	}
+}
+
 // R-LAB-04: records that contradict each other stop the run, and the ends of
 // a session confirm each other.
 func TestR_LAB_04_RecordsConfirmEachOther(t *testing.T) {
