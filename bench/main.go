@@ -46,10 +46,18 @@ var rows = []row{
 	{work: "ratchet, state record, encode and decode, ns", pkg: "./ratchet", name: "Record", metric: "ns/op", bar: 10000},
 	{work: "handshake, initiator, first message included", pkg: "./x3dh", name: "Initiator", metric: "xfloor", bar: 1.2},
 	{work: "handshake, responder, first message included", pkg: "./x3dh", name: "Responder", metric: "xfloor", bar: 1.2},
+	{work: "groups, seal, 100 B", pkg: "./groups", name: "Message/seal/100", metric: "xfloor", bar: 1.2},
+	{work: "groups, open, 100 B", pkg: "./groups", name: "Message/open/100", metric: "xfloor", bar: 1.2},
+	{work: "groups, open in order while holding 1 000, against a normal open", pkg: "./groups", name: "Holding", metric: "xnormal", bar: 1.1},
+	{work: "groups, rekey of 10 devices, each against one pairwise seal", pkg: "./groups", name: "Rekey/10", metric: "xseal", bar: 1.3},
+	{work: "groups, rekey of 100 devices, each against one pairwise seal", pkg: "./groups", name: "Rekey/100", metric: "xseal", bar: 1.3},
+	{work: "groups, rekey of 1 000 devices, each against one pairwise seal", pkg: "./groups", name: "Rekey/1000", metric: "xseal", bar: 1.3},
 	{work: "client, drain 10 000 messages", pkg: "./client", name: "Drain10000", metric: "xfloor", bar: 3},
 	{work: "client, one durable send", pkg: "./client", name: "SendDurable", metric: "xfloor", bar: 2},
 	{work: "client, one send to 4 devices with 3 own others", pkg: "./client", name: "FanOut", metric: "xfloor", bar: 1.3},
 	{work: "client, drain 10 000 messages of 50 conversations, against one", pkg: "./client", name: "Conversations", metric: "xsingle", bar: 0.5, atLeast: true},
+	{work: "client, rekey of a group of 100 devices, each device, against one durable send", pkg: "./client", name: "GroupRekey/devices=100", metric: "xsend", bar: 1.3},
+	{work: "client, rekey of a group of 1 000 devices, each device, against one durable send", pkg: "./client", name: "GroupRekey/devices=1000", metric: "xsend", bar: 1.3},
 	{work: "server, durable accepts of 64 senders, against SQLite's raw group commit", pkg: "./server", name: "Accept", metric: "xraw", bar: 0.6, atLeast: true},
 }
 

@@ -17,9 +17,9 @@ func (a *app) demo() *cobra.Command {
 	var keep string
 	cmd := &cobra.Command{
 		Use:     "demo",
-		Short:   "a guided run: a server and two people on this machine",
+		Short:   "a guided run: a server and three people on this machine",
 		GroupID: groupSetup,
-		Long: `Runs a real server and two people, one of them with two devices, in temporary
+		Long: `Runs a real server and three people, one of them with two devices, in temporary
 directories on this machine and shows what each side sees. Every claim is checked as it
 is made; the command fails if one does not hold. Everything is removed at the end unless
 --keep says where to keep it.`,
@@ -51,6 +51,7 @@ func demoSteps() []step {
 		{"theft", "A thief copies Bob's home, passphrase included", "The thief also has every message recorded at the server. Can the keys in the home open them?", (*demoWorld).stepTheft},
 		{"forge", "Anyone can forge what was said", "Spent MAC keys are published in later messages. Whoever recorded the traffic can change a text and it still verifies: a record proves nothing to others.", (*demoWorld).stepForge},
 		{"old_copy", "The thief connects with the copy", "A copy of a home, stolen or put back from a backup of the disk, would use keys again that were used before. With every login device and server agree on a new random value, which the copy lacks.", (*demoWorld).stepOldCopy},
+		{"groups", "A group, and who can read it", "Sender keys, replaced when somebody goes; a roster that the members keep together and the server cannot read.", (*demoWorld).stepGroups},
 	}
 }
 

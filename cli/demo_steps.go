@@ -269,8 +269,13 @@ func (w *demoWorld) readHistory(ctx context.Context, home string) (int, error) {
 }
 
 // burgle returns the texts of those envelopes that a key in a copied home opens.
+// The home is a copy of Bob's.
 func (w *demoWorld) burgle(ctx context.Context, home string, envelopes ...[]byte) (texts []string, err error) {
-	config := w.bob.config
+	return w.burgleWith(ctx, w.bob.config, home, envelopes...)
+}
+
+// burgleWith is burgle for a home of somebody's.
+func (w *demoWorld) burgleWith(ctx context.Context, config client.Config, home string, envelopes ...[]byte) (texts []string, err error) {
 	config.Home = home
 	thief, err := w.env.Engine.Examine(config)
 	if err != nil {

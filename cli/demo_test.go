@@ -56,6 +56,15 @@ func TestR_CLI_12_ClaimsAreChecked(t *testing.T) {
 				return o, err
 			}
 		},
+		"groups": func(e *Env) {
+			examine := e.Engine.Examine
+			e.Engine.Examine = func(c client.Config) (Examination, error) {
+				if filepath.Base(c.Home) == "carol" {
+					return toldAll{}, nil
+				}
+				return examine(c)
+			}
+		},
 		"old_copy": func(e *Env) {
 			open := e.Engine.Open
 			e.Engine.Open = func(ctx context.Context, c client.Config) (client.API, error) {
@@ -128,6 +137,13 @@ type openBook struct{}
 
 func (openBook) TryOpen(context.Context, []byte) (string, bool, error) { return "text", true, nil }
 func (openBook) Close() error                                          { return nil }
+
+// toldAll is the home of somebody who was removed and reads on.
+type toldAll struct{ openBook }
+
+func (toldAll) TryOpen(context.Context, []byte) (string, bool, error) {
+	return "More cheese for everybody.", true, nil
+}
 
 // unnoticed is a copy of a home that nobody finds out about.
 type unnoticed struct{ client.API }

@@ -23,6 +23,7 @@ type demoWorld struct {
 
 	stopServer func() error
 	alice, bob *demoPerson
+	carol      *demoPerson // joins for the group
 	phone      *demoPerson // Alice's second device; nil before it is linked
 	tap        tap
 	texts      []string // everything that was said
@@ -86,16 +87,17 @@ func newDemoWorld(a *app, dir string) (*demoWorld, error) {
 			Home: w.path(name), Unlock: client.Unlock{Passphrase: []byte(passphrase)}, Log: a.log(), Now: a.env.Now,
 		}}, nil
 	}
-	var errAlice, errBob error
+	var errAlice, errBob, errCarol error
 	w.alice, errAlice = person("alice", "Alice walks along the river")
 	w.bob, errBob = person("bob", "Bob counts the swans at noon")
-	return w, errors.Join(errAlice, errBob)
+	w.carol, errCarol = person("carol", "Carol paints the boats green")
+	return w, errors.Join(errAlice, errBob, errCarol)
 }
 
 func (w *demoWorld) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *demoWorld) close() error {
-	err := errors.Join(w.alice.close(), w.bob.close())
+	err := errors.Join(w.alice.close(), w.bob.close(), w.carol.close())
 	if w.phone != nil {
 		err = errors.Join(err, w.phone.close())
 	}

@@ -168,12 +168,12 @@ func (a *app) deviceApprove() *cobra.Command {
 the URI here by a paste or a camera. URI may be -, then it is read from standard input.
 
 Both devices show the same short code; go on only if they do. Without a terminal the
-comparison is yours: say --yes when it is done, or when the URI came over a way that X lets the new device fetch the messages that are here.
-Needs the account key.`,
+comparison is yours: say --yes when it is done. --history lets the new device fetch the
+messages that are here. Needs the account key.`,
 		Example: "  pawl device approve 'PAWL://DEVICE/LINK/…'\n  pawl device approve - --history < uri.txt\n  ssh server pawl device link --json | head -n 1 | jq -r .uri",
 		Args:    words(1, 1, "one URI"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
-			uri, err := a.uriOf(args[0])
+			uri, err := a.uriOf(args[0], "`pawl device link` on the new device shows it", client.ErrLinkInvalid)
 			if err != nil {
 				return err
 			}
@@ -215,8 +215,9 @@ Needs the account key.`,
 // maxURI bounds what is read of standard input for a link.
 const maxURI = 4096
 
-// uriOf is the URI of a waiting device: the word, or a line of standard input.
-func (a *app) uriOf(word string) (string, error) {
+// uriOf is a URI that was carried here: the word, or a line of standard input.
+// source says where it comes from, and invalid is the error for one that is too long.
+func (a *app) uriOf(word, source string, invalid error) (string, error) {
 	if word == "-" {
 		line, err := bufio.NewReader(io.LimitReader(a.env.Stdin, maxURI+1)).ReadString('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -227,9 +228,9 @@ func (a *app) uriOf(word string) (string, error) {
 	word = strings.TrimSpace(word)
 	switch {
 	case word == "":
-		return "", usagef("`pawl device link` on the new device shows it", "there is no URI")
+		return "", usagef(source, "there is no URI")
 	case len(word) > maxURI:
-		return "", client.ErrLinkInvalid
+		return "", invalid
 	}
 	return word, nil
 }

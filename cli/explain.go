@@ -12,13 +12,14 @@ import (
 // explanationObject is the life of one message.
 type explanationObject struct {
 	header
-	ID     string         `json:"id" doc:"id of the message"`
-	Status string         `json:"status" doc:"as in the message object"`
-	Steps  []stepObject   `json:"steps" doc:"what happened to it, in order"`
-	Sealed []sealedObject `json:"sealed,omitempty" doc:"where each copy stands that was sealed or opened here"`
-	Cause  string         `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
-	Why    string         `json:"why,omitempty" doc:"the cause in plain words"`
-	Next   string         `json:"next,omitempty" doc:"what to do, in plain words"`
+	ID      string         `json:"id" doc:"id of the message"`
+	Status  string         `json:"status" doc:"as in the message object"`
+	Steps   []stepObject   `json:"steps" doc:"what happened to it, in order"`
+	Sealed  []sealedObject `json:"sealed,omitempty" doc:"where each copy stands that was sealed or opened here"`
+	Members []reachObject  `json:"members,omitempty" doc:"own messages to a group: how far it has come with each member, device by device"`
+	Cause   string         `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
+	Why     string         `json:"why,omitempty" doc:"the cause in plain words"`
+	Next    string         `json:"next,omitempty" doc:"what to do, in plain words"`
 }
 
 type stepObject struct {
@@ -26,10 +27,13 @@ type stepObject struct {
 	What string  `json:"what" doc:"in plain words"`
 }
 
-func explanationOf(x client.Explanation) explanationObject {
+func explanationOf(x client.Explanation, members []memberReach) explanationObject {
 	o := explanationObject{
 		header: head("explanation"), ID: x.Message.ID, Status: string(x.Message.Status), Steps: []stepObject{},
 		Cause: x.Message.Cause, Why: x.Cause, Next: x.Next, Sealed: sealedOf(x.Message.Sealed),
+	}
+	for _, r := range members {
+		o.Members = append(o.Members, r.reachObject)
 	}
 	for _, s := range x.Steps {
 		o.Steps = append(o.Steps, stepObject{maybeInstant(s.At), s.What})
@@ -44,7 +48,8 @@ func (a *app) explain() *cobra.Command {
 		GroupID: groupDaily,
 		Long: `Tells when a message was written, sealed and accepted, what each device of the recipient
 said of it and when, and in which session and at which place of its chains each copy
-stands; or why it failed or could not be opened, and what to do.`,
+stands; or why it failed or could not be opened, and what to do. Of a message to a group
+it also tells how far it has come with each member.`,
 		Example: "  pawl explain 4QW6…\n  pawl explain 4QW6… --json | jq -r .next",
 		Args:    words(1, 1, "one ID"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
@@ -54,22 +59,27 @@ stands; or why it failed or could not be opened, and what to do.`,
 					return err
 				}
 				x := client.Explain(m)
-				return a.out.show(explanationOf(x), a.explanationText(x))
+				a.learn(ctx, api, m)
+				members := a.reached(ctx, api, m)
+				return a.out.show(explanationOf(x, members), a.explanationText(x, members))
 			})
 		}),
 	}
 }
 
-func (a *app) explanationText(x client.Explanation) string {
+func (a *app) explanationText(x client.Explanation, members []memberReach) string {
 	var b strings.Builder
 	m := x.Message
-	b.WriteString("message " + clean(m.ID) + " from " + clean(m.From) + " to " + clean(m.To) + ": " + clean(string(m.Status)) + "\n")
+	b.WriteString("message " + clean(m.ID) + " from " + clean(m.From) + " to " + a.recipient(m) + ": " + statusText(m) + "\n")
 	for _, s := range x.Steps {
 		at := "                   "
 		if !s.At.IsZero() {
 			at = a.whenExactly(s.At)
 		}
 		b.WriteString("  " + at + "  " + clean(s.What) + "\n")
+	}
+	if len(members) > 0 {
+		b.WriteString("with each member:\n" + a.reachedText(m, members))
 	}
 	if x.Cause != "" {
 		b.WriteString("why: " + clean(x.Cause) + " (" + clean(m.Cause) + ")\n")
@@ -94,7 +104,8 @@ sent or has failed. One that is still in the outbox leaves by itself.`,
 				if err != nil {
 					return queued(m, err)
 				}
-				if err := a.out.show(messageOf(m), sentText(m)); err != nil {
+				a.learn(ctx, api, m)
+				if err := a.out.show(messageOf(m), a.sentText(m)); err != nil {
 					return err
 				}
 				return partly(m)

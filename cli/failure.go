@@ -23,7 +23,7 @@ const (
 	exitLocked      = 4   // not registered, revoked, or the store stays closed
 	exitIdentity    = 5   // an identity changed or is not trusted
 	exitRateLimited = 6   // asked to slow down, or no room at the recipient
-	exitUnknown     = 7   // nobody of that name
+	exitUnknown     = 7   // nobody of that name, no such group
 	exitPartly      = 8   // some devices, recipients or lines failed
 	exitTimeout     = 9   // the receipt asked for did not come in time
 	exitInterrupted = 130 // SIGINT or SIGTERM
@@ -77,6 +77,15 @@ func classes() []class {
 		{client.ErrLinkInvalid, "link_invalid", exitUsage, false, "quote the whole URI that `pawl device link` shows on the new device"},
 		{client.ErrLinkExpired, "link_expired", exitUsage, true, "a link is good for ten minutes and for one device; run `pawl device link` on the new device again"},
 		{client.ErrNotRegistered, "not_registered", exitLocked, false, "make an account with `pawl register NAME --invite LINK`, or choose another home with --home or PAWL_HOME"},
+		{client.ErrGroupForked, "group_forked", exitIdentity, false, "`pawl group show '#NAME'` shows which changes differ; ask the other members by another way who belongs to the group, and say nothing in it that not all of them may read"},
+		{client.ErrGroupChanged, "group_changed", exitUsage, true, "nothing was done; look at `pawl group show '#NAME'`, and say it again if it is still wanted"},
+		{client.ErrUnknownGroup, "unknown_group", exitUnknown, false, "`pawl group list` shows the groups; " + quoteHint},
+		{client.ErrNotMember, "not_a_member", exitUnknown, false, "what was said before stays readable; only its members can let you in again"},
+		{client.ErrNotAllowed, "not_allowed", exitUsage, false, "its admins can; `pawl group show '#NAME'` says who they are, and `pawl group policy '#NAME'` what everybody may do"},
+		{client.ErrGroupFull, "group_full", exitUsage, false, "remove members who have gone, or make a second group"},
+		{client.ErrNothingToChange, "nothing_to_change", exitUsage, false, "it is so already"},
+		{client.ErrGroupName, "group_name", exitUsage, false, "choose a shorter name, of one line, that says something"},
+		{client.ErrGroupInvite, "group_invite", exitUsage, false, "quote the whole link that `pawl group invite` prints"},
 		{client.ErrUnknownRecipient, "unknown_recipient", exitUnknown, false, "check the spelling; a full address is user@host, and `pawl contact list` shows whom you know"},
 		{client.ErrRateLimited, "rate_limited", exitRateLimited, true, "wait a little and try again"},
 		{client.ErrMailboxFull, "mailbox_full", exitRateLimited, true, "the recipient has to fetch messages first"},
@@ -163,6 +172,9 @@ func describe(ctx context.Context, err error) (errorObject, int) {
 		o.Code, o.Retryable, exit = "ambiguous", false, exitUsage
 		o.Hint = "use one of the full addresses"
 		o.Candidates = ambiguous.Candidates
+		if len(o.Candidates) > 0 && isGroup(o.Candidates[0]) {
+			o.Message, o.Hint = "that could be more than one group", "use one of the ids, in quotes; `pawl group list` tells them apart"
+		}
 	}
 	var f *failure
 	if errors.As(err, &f) {

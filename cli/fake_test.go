@@ -44,6 +44,13 @@ type fake struct {
 	link     client.LinkRequest
 	words    client.WordsRequest
 	approved client.ApproveOptions
+	// groups are rosters as the world of fake_groups_test.go begins with them;
+	// changed keeps what was asked, step is what a change is seen at meanwhile.
+	groups  []client.Group
+	hidden  []client.Group // known after a Sync
+	changed []client.GroupChange
+	step    func() *client.GroupStep
+	onSync  func()
 	// opened keeps what Open and Register were given.
 	opened  []client.Config
 	request client.RegisterRequest
@@ -52,7 +59,7 @@ type fake struct {
 }
 
 func newFake() *fake {
-	return &fake{fail: map[string]error{}, acked: map[string]bool{}, trust: client.TrustFirstUse}
+	return &fake{fail: map[string]error{}, acked: map[string]bool{}, trust: client.TrustFirstUse, groups: rosters()}
 }
 
 func (f *fake) engine() cli.Engine {
@@ -142,6 +149,9 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 		{Device: "00000000000000b1", Session: "0123456789abcdef", Chain: 4, Number: 2, At: noon},
 		{Device: "00000000000000a2", Own: true, Session: "fedcba9876543210", Number: 7, At: noon},
 	}
+	if strings.HasPrefix(to, "#") {
+		f.sendToGroup(&m, o)
+	}
 	if o.TTL > 0 {
 		m.ExpiresAt = noon.Add(o.TTL)
 	}
@@ -162,7 +172,17 @@ func (f *fake) Send(_ context.Context, to, text string, o client.SendOptions) (c
 	return m, err
 }
 
-func (f *fake) Sync(context.Context) error { return f.fail["Sync"] }
+func (f *fake) Sync(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail["Sync"] == nil {
+		if f.onSync != nil {
+			f.onSync()
+		}
+		f.groups, f.hidden = append(f.groups, f.hidden...), nil
+	}
+	return f.fail["Sync"]
+}
 
 func (f *fake) Receive(_ context.Context, consumer string, limit int) ([]client.Message, error) {
 	var out []client.Message
@@ -203,7 +223,7 @@ func (f *fake) Conversations(context.Context) ([]client.Conversation, error) {
 	if len(f.messages) > 0 {
 		c.Last = f.messages[len(f.messages)-1]
 	}
-	return []client.Conversation{c}, f.fail["Conversations"]
+	return append([]client.Conversation{c}, f.groupConversations()...), f.fail["Conversations"]
 }
 
 func (f *fake) History(_ context.Context, with string, limit int, before string) ([]client.Message, error) {
@@ -263,7 +283,13 @@ func (f *fake) Resolve(_ context.Context, word string) (string, error) {
 	if err := f.fail["Resolve"]; err != nil {
 		return "", err
 	}
+	if strings.HasPrefix(word, "#") {
+		g, err := f.find(word)
+		return g.ID, err
+	}
 	switch word {
+	case "dave@localhost", "erin@localhost":
+		return word, nil
 	case "me":
 		return "alice@localhost", nil
 	case "bob", "bob@localhost":
@@ -375,6 +401,8 @@ func sentinels() map[string]error {
 		"timeout":           client.ErrTimeout, "cannot_resend": client.ErrCannotResend,
 		"rolled_back": client.ErrRolledBack, "home_in_use": client.ErrInUse, "no_account_key": client.ErrNoAccountKey, "unknown_device": client.ErrUnknownDevice,
 		"too_many_devices": client.ErrTooManyDevices, "link_invalid": client.ErrLinkInvalid, "link_expired": client.ErrLinkExpired,
+		"unknown_group": client.ErrUnknownGroup, "not_a_member": client.ErrNotMember, "not_allowed": client.ErrNotAllowed, "group_full": client.ErrGroupFull,
+		"nothing_to_change": client.ErrNothingToChange, "group_changed": client.ErrGroupChanged, "group_forked": client.ErrGroupForked, "group_name": client.ErrGroupName, "group_invite": client.ErrGroupInvite,
 		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,6 +68,68 @@ func TestR_CLI_04_Screens(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/screens.golden", all.Bytes())
+}
+
+// groupWorld is a fake in which groups have talked.
+func groupWorld(t *testing.T) *trial {
+	x := newTrial(t)
+	told := inGroup(2, "We meet at nine.\nBring the \u202ekey.")
+	told.From, told.RetoldBy = "carol@here", "bob@localhost"
+	called := inGroup(3, "@alice: did you hear?")
+	called.Mentions = []string{"alice@localhost"}
+	x.fake.messages = []client.Message{inGroup(1, "The boat is ready."), told, called}
+	for i, e := range []struct{ what, by, text string }{
+		{client.NoticeGroupCreated, "alice@localhost", "rowing"}, {client.NoticeGroupAdded, "bob@localhost", "alice@localhost"},
+		{client.NoticeGroupAdded, "bob@localhost", "dave@localhost, erin@localhost"}, {client.NoticeGroupRemoved, "alice@localhost", "dave@localhost"},
+		{client.NoticeGroupRemoved, "bob@localhost", "alice@localhost"}, {client.NoticeGroupLeft, "erin@localhost", ""},
+		{client.NoticeGroupRole, "alice@localhost", "bob@localhost: admin"}, {client.NoticeGroupRole, "alice@localhost", "bob@localhost"},
+		{client.NoticeGroupRenamed, "bob@localhost", "row\x1bing"}, {client.NoticeGroupPolicy, "bob@localhost", "open_history"},
+		{client.NoticeGroupRekeyed, "bob@localhost", ""}, {client.NoticeGroupJoinAsk, "dave@localhost", ""},
+		{client.NoticeGroupForked, "bob@localhost", ""}, {client.NoticeGroupRollback, "", ""}, {"group_of_a_later_version", "bob@localhost", "some\x1bthing"},
+	} {
+		x.fake.messages = append(x.fake.messages, groupEvent(10+i, e.what, e.by, e.text))
+	}
+	return x
+}
+
+// R-CLI-04: the same of groups, in testdata/groups.golden.
+func TestR_CLI_04_GroupScreens(t *testing.T) {
+	var all bytes.Buffer
+	for _, args := range [][]string{
+		{"group", "list"}, {"group", "show", "#rowing"}, {"group", "show", "chess"}, {"group", "show", "#cccc"}, {"group", "show", "#nosuch"}, {"group", "show"},
+		{"group", "create", "#tea", "bob", "dave@localhost"}, {"group", "create", "tea", "nobody"}, {"group", "create", "tea", "me"},
+		{"group", "add", "#rowing", "dave@localhost", "erin@localhost"}, {"group", "remove", "#rowing", "carol"}, {"group", "remove", "#rowing", "zoe"},
+		{"group", "remove", "#rowing", "me"}, {"group", "leave", "#rowing"}, {"group", "role", "#rowing", "bob", "admin"}, {"group", "role", "#rowing", "bob", "king"},
+		{"group", "rename", "#rowing", "#sailing"}, {"group", "policy", "#rowing"}, {"group", "policy", "#rowing", "--add-by-members", "--open-history=off"},
+		{"group", "rekey", "#rowing"}, {"group", "invite", "#rowing"}, {"group", "join", "pawl://localhost/group/ID?by=bob@localhost&t=TOKEN"}, {"group", "join", "nonsense"},
+		{"send", "#rowing", "Who brings the oars?", "@bob?"}, {"send", "#rowing", "hi", "--mention", "carol", "--wait", "read"}, {"send", "#rowing", "hi", "--mention", "zoe"},
+		{"send", "bob", "hi", "--mention", "bob"}, {"send", "#chess", "hi"}, {"history", "#rowing"}, {"recv"}, {"ls"}, {"message", "show", "IN2"}, {"message", "show", "IN3"},
+		{"message", "show", "MSG1"}, {"explain", "MSG1"}, {"history", "export", "#rowing"}, {"history", "export", "#rowing", "--format", "markdown"},
+		{"verify", "#rowing"}, {"contact", "show", "#rowing"}, {"group", "list", "forked"}, {"group", "show", "#rowing", "forked"}, {"group", "show", "#rowing", "contradicted"},
+	} {
+		for _, args := range [][]string{args, append(args, "--json")} {
+			x := groupWorld(t)
+			if slices.Contains(args, "MSG1") {
+				x.run("send", "#rowing", "Who brings the oars? @bob?", "--wait", "delivered")
+				delete(x.fake.sent[0].PerMember, "carol@here") // who has left meanwhile
+				x.fake.sent[0].PerDevice["00000000000000d1"] = client.StatusFailed
+				x.fake.sent[0].Receipts = map[string]client.ReceiptTimes{"00000000000000b1": {Delivered: noon}}
+			}
+			said := args
+			for i, world := range map[string]string{"forked": "bob@localhost", "contradicted": ""} {
+				if at := slices.Index(args, i); at > 0 {
+					x.fake.groups[0], said = forked(world), slices.Delete(slices.Clone(args), at, at+1)
+				}
+			}
+			code := x.run(said...)
+			fmt.Fprintf(&all, "$ pawl %s\n%s", strings.Join(args, " "), x.stdout.String())
+			for line := range strings.Lines(x.stderr.String()) {
+				fmt.Fprintf(&all, "! %s", line)
+			}
+			fmt.Fprintf(&all, "= %d\n\n", code)
+		}
+	}
+	golden(t, "testdata/groups.golden", all.Bytes())
 }
 
 func golden(t *testing.T, file string, got []byte) {

@@ -37,6 +37,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 				if word == "--" || word == "|" {
 					break
 				}
+				word, _, _ = strings.Cut(word, "=")
 				if name, ok := strings.CutPrefix(word, "--"); ok && c.Flags().Lookup(name) == nil && c.InheritedFlags().Lookup(name) == nil && c != root {
 					t.Errorf("%s: the example names --%s, which it does not have", path, name)
 				}

@@ -28,7 +28,7 @@ oldest first: as text, as Markdown, or as JSON with one object a line (also with
 --json). What is written is in plain: with --output it goes into a file that only you
 can read, which appears when it is whole.`,
 		Example: `  pawl history export bob
-  pawl history export bob --format markdown --output bob.md
+  pawl history export '#rowing' --format markdown --output bob.md
   pawl history export --json --output all.jsonl`,
 		Args: words(0, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
@@ -78,7 +78,7 @@ func (a *app) export(ctx context.Context, api client.API, with, format, output s
 			}
 		}()
 		w := bufio.NewWriterSize(f, 64<<10)
-		if err := a.exportTo(ctx, w, about, all, format); err != nil {
+		if err := a.exportTo(ctx, api, w, about, all, format); err != nil {
 			return err
 		}
 		if err := w.Flush(); err != nil {
@@ -88,7 +88,7 @@ func (a *app) export(ctx context.Context, api client.API, with, format, output s
 		return f.commit()
 	}
 	w := bufio.NewWriterSize(to, 64<<10)
-	if err := a.exportTo(ctx, w, about, all, format); err != nil {
+	if err := a.exportTo(ctx, api, w, about, all, format); err != nil {
 		return err
 	}
 	return w.Flush()
@@ -99,7 +99,7 @@ type dataWriter struct{ w io.Writer }
 
 func (d dataWriter) Write(b []byte) (int, error) { return len(b), writeData(d.w, b) }
 
-func (a *app) exportTo(ctx context.Context, w *bufio.Writer, about int, all func(func(client.Message, error) bool), format string) (err error) {
+func (a *app) exportTo(ctx context.Context, api client.API, w *bufio.Writer, about int, all func(func(client.Message, error) bool), format string) (err error) {
 	shape := map[string]func(*exporter, client.Message) string{
 		"text": (*exporter).text, "markdown": (*exporter).markdown,
 		"json": func(_ *exporter, m client.Message) string { return string(encodeLine(objectOf(m))) },
@@ -109,6 +109,9 @@ func (a *app) exportTo(ctx context.Context, w *bufio.Writer, about int, all func
 	for m, failed := range all {
 		if err = errors.Join(failed, ctx.Err()); err != nil {
 			break
+		}
+		if format != "json" {
+			a.learn(ctx, api, m)
 		}
 		if _, err = w.WriteString(shape(x, m)); err != nil {
 			break
@@ -131,7 +134,7 @@ type exporter struct {
 func (x *exporter) heading(m client.Message) (conversation, day string) {
 	if m.Conversation != x.conversation {
 		x.conversation, x.day = m.Conversation, ""
-		conversation = clean(m.Conversation)
+		conversation = x.app.called(m.Conversation)
 	}
 	if d := x.app.when(shownAt(m)); len(d) > 10 && d[:10] != x.day {
 		x.day = d[:10]
@@ -147,17 +150,18 @@ func (x *exporter) text(m client.Message) string {
 	}
 	to := ""
 	if m.Direction == client.Out {
-		to = " → " + clean(m.To)
+		to = " → " + x.app.recipient(m)
 		if m.Status == client.StatusFailed || m.Status == client.StatusSending {
 			to += " (" + clean(string(m.Status)) + ")"
 		}
 	}
-	body := bodyText(m)
+	to += x.app.retoldText(m)
+	body := x.app.bodyText(m)
 	if m.Subject != "" {
 		body = "Subject: " + clean(m.Subject) + "\n" + body
 	}
 	// Every further line is indented, so that no text can pass for a message.
-	fmt.Fprintf(&b, "%s  %s%s  %s\n", x.app.when(shownAt(m)), clean(m.From), to, strings.ReplaceAll(body, "\n", "\n    "))
+	fmt.Fprintf(&b, "%s  %s%s  %s\n", x.app.when(shownAt(m)), x.app.sender(m), to, strings.ReplaceAll(body, "\n", "\n    "))
 	return b.String()
 }
 
@@ -174,12 +178,12 @@ func (x *exporter) markdown(m client.Message) string {
 	if when := x.app.when(shownAt(m)); len(when) > 11 {
 		moment = when[11:]
 	}
-	fmt.Fprintf(&b, "**%s** %s", escapeMarkdown(clean(m.From)), moment)
+	fmt.Fprintf(&b, "**%s**%s %s", escapeMarkdown(x.app.sender(m)), escapeMarkdown(x.app.retoldText(m)), moment)
 	if m.Direction == client.Out && (m.Status == client.StatusFailed || m.Status == client.StatusSending) {
 		fmt.Fprintf(&b, " (%s)", escapeMarkdown(clean(string(m.Status))))
 	}
 	b.WriteString("\n\n")
-	body := bodyText(m)
+	body := x.app.bodyText(m)
 	if m.Subject != "" {
 		fmt.Fprintf(&b, "> **%s**\n>\n", escapeMarkdown(clean(m.Subject)))
 	}

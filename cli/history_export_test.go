@@ -30,7 +30,7 @@ func exported(t *testing.T, format string, texts ...string) string {
 	}
 	var b bytes.Buffer
 	w := bufio.NewWriter(&b)
-	if err := a.exportTo(t.Context(), w, len(texts), all, format); err != nil {
+	if err := a.exportTo(t.Context(), nil, w, len(texts), all, format); err != nil {
 		t.Fatal(err)
 	}
 	w.Flush()

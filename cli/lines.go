@@ -67,7 +67,10 @@ func (s *lines) read(ctx context.Context, done func(client.Message, time.Time) e
 		}
 		s.number++
 		began := time.Now()
-		m, err := s.api.Send(ctx, s.to, line, o)
+		var m client.Message
+		if o.Mentions, err = s.app.mentions(ctx, s.api, s.to, line, s.o.Mentions); err == nil {
+			m, err = s.app.sendTo(ctx, s.api, s.to, line, o)
+		}
 		if err == nil && s.o.Wait == "" {
 			err = partly(m)
 		}
@@ -113,7 +116,7 @@ func (s *lines) read(ctx context.Context, done func(client.Message, time.Time) e
 	return nil
 }
 
-func (s *lines) print(m client.Message) error { return s.app.out.show(messageOf(m), sentText(m)) }
+func (s *lines) print(m client.Message) error { return s.app.out.show(messageOf(m), s.app.sentText(m)) }
 
 // readAndWait lets one routine read and send while another waits for the
 // receipts in the order of the lines. To send a message again under its ID

@@ -30,10 +30,15 @@ func (a *app) ls() *cobra.Command {
 				}
 				var rows [][]string
 				for _, c := range list {
-					if c.Peer == api.Account().Address {
-						c.Alias, c.Trust = "me", ""
+					name, trust := nameOf(c.Peer, c.Alias), trustWord(c.Trust)
+					switch {
+					case isGroup(c.Peer):
+						a.learn(ctx, api, client.Message{Group: c.Peer})
+						name, trust = a.called(c.Peer), "group"
+					case c.Peer == a.labels.me:
+						name, trust = nameOf(c.Peer, "me"), ""
 					}
-					rows = append(rows, []string{nameOf(c.Peer, c.Alias), trustWord(c.Trust), unreadWord(c.Unread), a.when(shownAt(c.Last)), summary(c.Last)})
+					rows = append(rows, []string{name, trust, unreadWord(c.Unread), a.when(shownAt(c.Last)), a.summary(c.Last)})
 				}
 				if len(rows) == 0 {
 					a.out.note("there are no conversations yet; `pawl send RECIPIENT TEXT` starts one")
@@ -54,8 +59,8 @@ func (a *app) history() *cobra.Command {
 		Annotations: map[string]string{verb: "yes"},
 		Long: "Shows the newest messages with RECIPIENT, oldest first. Reading history does not take\nanything from `pawl recv`, but what it shows counts as read for its sender." +
 			"\n\n`pawl history export` writes whole conversations; somebody called export is reached by the full address.",
-		Example: "  pawl history bob\n  pawl history bob --limit 10\n  pawl history bob --before ID --json",
-		Args:    words(1, 1, "one RECIPIENT"),
+		Example: "  pawl history bob\n  pawl history '#rowing' --limit 10\n  pawl history bob --before ID --json",
+		Args:    groupWords(1, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			if limit < 1 {
 				return usagef("", "--limit takes a number of at least 1")
@@ -72,6 +77,7 @@ func (a *app) history() *cobra.Command {
 				if a.out.json {
 					return printObjects(a, list, objectOf)
 				}
+				a.learn(ctx, api, list...)
 				var b strings.Builder
 				for _, m := range list {
 					b.WriteString(a.messageText(m))
@@ -82,6 +88,7 @@ func (a *app) history() *cobra.Command {
 	}
 	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "show at most `N`")
 	cmd.Flags().StringVar(&before, "before", "", "`ID` of a message: show what came before it")
+	cmd.ValidArgsFunction = a.completeWords(a.recipients, nil)
 	cmd.AddCommand(a.historyExport())
 	return cmd
 }
@@ -109,7 +116,8 @@ func (a *app) message() *cobra.Command {
 					o.Sealed = sealedOf(m.Sealed)
 					object = o
 				}
-				return a.out.show(object, a.messageCard(m))
+				a.learn(ctx, api, m)
+				return a.out.show(object, a.messageCard(m, a.reached(ctx, api, m)))
 			})
 		}),
 	})
@@ -149,22 +157,33 @@ func (a *app) whenExactly(t time.Time) string {
 // is indented, so that no text can pass for another message.
 func (a *app) messageText(m client.Message) string {
 	ink := a.out.out()
-	from := ink.bold(cyan, clean(m.From))
-	note := ""
-	if m.Direction == client.Out {
-		from = ink.bold(green, "me") + " → " + clean(m.To)
-		note = ink.dim(" (" + clean(string(m.Status)) + ")")
+	from := ink.bold(cyan, a.sender(m))
+	note := a.mentionText(m)
+	switch {
+	case m.Direction == client.Out:
+		from = ink.bold(green, "me") + " → " + a.recipient(m)
+		note = ink.dim(" (" + statusText(m) + ")")
+	case groupIn(m) != "" && m.Kind != client.KindNotice:
+		from += a.retoldText(m) + " → " + a.recipient(m)
 	}
 	line := ink.dim(a.when(shownAt(m))) + "  " + from + note
-	body := bodyText(m)
+	body := a.bodyText(m)
 	if m.Subject != "" {
 		body = "Subject: " + ink.bold(plain, clean(m.Subject)) + "\n" + body
 	}
 	return line + "  " + strings.ReplaceAll(body, "\n", "\n    ") + "\n"
 }
 
+// recipient is whom a message was sent to, as a screen calls them.
+func (a *app) recipient(m client.Message) string {
+	if id := groupIn(m); id != "" {
+		return a.called(id)
+	}
+	return clean(m.To)
+}
+
 // bodyText says what a message holds, also when it holds no text.
-func bodyText(m client.Message) string {
+func (a *app) bodyText(m client.Message) string {
 	if m.Expired {
 		return "[its lifetime is over: the content is erased]"
 	}
@@ -174,7 +193,7 @@ func bodyText(m client.Message) string {
 	case client.KindUndecryptable:
 		return "[a message that could not be opened: " + clean(m.Cause) + repairWord(m.Repair) + "]"
 	case client.KindNotice:
-		return "[notice: " + noticeText(m) + "]"
+		return "[notice: " + a.noticeText(m) + "]"
 	}
 	return "[a message that this version of pawl cannot show]"
 }
@@ -191,27 +210,29 @@ func repairWord(r client.RepairState) string {
 	return ""
 }
 
-func summary(m client.Message) string {
+func (a *app) summary(m client.Message) string {
 	if m.ID == "" {
 		return ""
 	}
-	text := clean(bodyText(m))
+	text := clean(a.bodyText(m))
 	if m.Subject != "" {
 		text = clean(m.Subject) + ": " + text
 	}
 	if m.Direction == client.Out {
 		text = "me: " + text
+	} else if groupIn(m) != "" && m.Kind != client.KindNotice {
+		text = clean(m.From) + ": " + text
 	}
 	return text
 }
 
-func (a *app) messageCard(m client.Message) string {
+func (a *app) messageCard(m client.Message, reached []memberReach) string {
 	var b strings.Builder
 	b.WriteString(fields("",
 		[2]string{"id", clean(m.ID)},
 		[2]string{"from", clean(m.From) + "  " + clean(m.FromDevice)},
-		[2]string{"to", clean(m.To)},
-		[2]string{"status", strings.TrimSpace(clean(string(m.Status)) + "  " + clean(m.Cause))},
+		[2]string{"to", a.recipient(m)},
+		[2]string{"status", strings.TrimSpace(statusText(m) + "  " + clean(m.Cause))},
 		[2]string{"sent", a.when(m.SentAt)},
 		[2]string{"accepted", a.when(m.AcceptedAt)},
 		[2]string{"received", a.when(m.ReceivedAt)},
@@ -219,14 +240,14 @@ func (a *app) messageCard(m client.Message) string {
 		[2]string{"reply to", clean(m.ReplyTo)},
 		[2]string{"subject", clean(m.Subject)},
 	))
-	for _, device := range sortedKeys(m.PerDevice) {
-		line := "  device " + clean(device) + "  " + clean(string(m.PerDevice[device]))
-		if at := m.Receipts[device]; !at.Read.IsZero() {
-			line += "  " + a.when(at.Read)
-		} else if !at.Delivered.IsZero() {
-			line += "  " + a.when(at.Delivered)
+	if id := groupIn(m); id != "" {
+		b.WriteString(fields("", [2]string{"group", clean(id)}, [2]string{"mentions", cleanAll(m.Mentions)}, [2]string{"told by", clean(m.RetoldBy)}))
+	}
+	b.WriteString(a.reachedText(m, reached))
+	if reached == nil {
+		for _, device := range sortedKeys(m.PerDevice) {
+			b.WriteString("  " + a.deviceReached(m, device, "") + "\n")
 		}
-		b.WriteString(line + "\n")
 	}
 	for _, c := range m.Sealed {
 		what := "sealed for"
@@ -237,7 +258,7 @@ func (a *app) messageCard(m client.Message) string {
 		}
 		fmt.Fprintf(&b, "  %s device %s  session %s, chain %d, message %d\n", what, clean(c.Device), clean(c.Session), c.Chain, c.Number)
 	}
-	b.WriteString("\n    " + strings.ReplaceAll(bodyText(m), "\n", "\n    ") + "\n")
+	b.WriteString("\n    " + strings.ReplaceAll(a.bodyText(m), "\n", "\n    ") + "\n")
 	return b.String()
 }
 

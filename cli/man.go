@@ -19,7 +19,7 @@ const exitCodesText = `   0  done
    4  not registered, revoked, or the store stays closed
    5  an identity changed or is not trusted
    6  rate limited, or no room at the recipient
-   7  unknown recipient
+   7  unknown recipient or group
    8  partly done: some devices, recipients or lines failed
    9  the receipt asked for did not come in time
  130  interrupted`

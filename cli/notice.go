@@ -12,14 +12,18 @@ import (
 // a person has to look at it (R-CLI-19).
 func alarming(notice string) bool {
 	switch notice {
-	case client.NoticeIdentityChanged, client.NoticeAccountRecovered, client.NoticeListForked, client.NoticeListRolledBack:
+	case client.NoticeIdentityChanged, client.NoticeAccountRecovered, client.NoticeListForked, client.NoticeListRolledBack,
+		client.NoticeGroupForked, client.NoticeGroupRollback:
 		return true
 	}
 	return false
 }
 
 // noticeText says in words what an event object says to programs. It is clean.
-func noticeText(m client.Message) string {
+func (a *app) noticeText(m client.Message) string {
+	if groupIn(m) != "" {
+		return a.groupNotice(m)
+	}
 	peer, device := clean(m.Conversation), ""
 	if word := about(m); word != "" {
 		device = " " + clean(word)
@@ -90,6 +94,9 @@ func messagesOf(m client.Message, peer string) string {
 
 // about is the device that a notice is about.
 func about(m client.Message) string {
+	if groupIn(m) != "" {
+		return ""
+	}
 	switch m.Notice {
 	case client.NoticeMessagesMissing, client.NoticeMessagesRecovered:
 		return ""
@@ -109,9 +116,10 @@ func named(device string) string {
 func (a *app) printNotice(m client.Message) {
 	switch m.Notice {
 	case client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeMessagesRecovered,
-		client.NoticeRelinked:
-		fmt.Fprintf(a.env.Stderr, "pawl: %s\n", noticeText(m))
+		client.NoticeRelinked, client.NoticeGroupCreated, client.NoticeGroupAdded, client.NoticeGroupRemoved, client.NoticeGroupLeft,
+		client.NoticeGroupRole, client.NoticeGroupRenamed, client.NoticeGroupPolicy, client.NoticeGroupRekeyed, client.NoticeGroupJoinAsk:
+		fmt.Fprintf(a.env.Stderr, "pawl: %s\n", a.noticeText(m))
 	default:
-		a.out.warn("%s", noticeText(m))
+		a.out.warn("%s", a.noticeText(m))
 	}
 }

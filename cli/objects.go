@@ -32,22 +32,26 @@ type accountObject struct {
 type messageObject struct {
 	header
 	ID           string            `json:"id" doc:"chosen by the sender"`
-	Conversation string            `json:"conversation" doc:"the peer's address"`
+	Conversation string            `json:"conversation" doc:"the peer's address, or a group's id"`
 	From         string            `json:"from" doc:"address of the sender"`
 	FromDevice   string            `json:"from_device" doc:"device of the sender"`
-	To           string            `json:"to" doc:"address of the recipient"`
+	To           string            `json:"to" doc:"address of the recipient, or a group's id"`
+	Group        string            `json:"group,omitempty" doc:"the group's id, of a message in a group"`
 	Direction    string            `json:"direction" enum:"in,out" doc:"in: received here; out: sent from this account"`
 	Kind         string            `json:"kind" doc:"text; unknown: from a newer version; undecryptable: a message that could not be opened, cause says why; notice: only as the last entry of a conversation"`
 	Text         string            `json:"text" doc:"empty unless kind is text, and when expired"`
 	Subject      string            `json:"subject,omitempty" doc:"subject line"`
 	ReplyTo      string            `json:"reply_to,omitempty" doc:"id of the message this one answers"`
+	Mentions     []string          `json:"mentions,omitempty" doc:"addresses of the members that the message mentions"`
+	RetoldBy     string            `json:"retold_by,omitempty" doc:"member who has told of a message from before one was in the group: that from said so is their word"`
 	Cause        string            `json:"cause,omitempty" doc:"a stable word: why it failed or cannot be opened"`
 	Repair       string            `json:"repair,omitempty" enum:"asked,repaired,nothing" doc:"undecryptable only: the sender's device was asked to send it again; it did; it had nothing that is not here"`
 	SentAt       string            `json:"sent_at" doc:"the sender's clock, RFC 3339, UTC"`
 	ReceivedAt   *string           `json:"received_at" doc:"RFC 3339, UTC; null for own messages"`
 	ExpiresAt    *string           `json:"expires_at" doc:"RFC 3339, UTC; null when it has no lifetime"`
-	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one; of several devices the furthest decides"`
+	Status       string            `json:"status" enum:"sending,accepted,delivered,read,failed,received" doc:"sending: durable here; accepted: durable at the server; none implies a later one; of several devices the furthest decides, and of a group the member who has it least"`
 	PerDevice    map[string]string `json:"per_device" doc:"own messages: status by recipient device; else empty"`
+	PerMember    map[string]string `json:"per_member,omitempty" doc:"own messages to a group: status by member, the furthest of their devices"`
 	AcceptedAt   *string           `json:"accepted_at,omitempty" doc:"own messages: when the server had it, RFC 3339, UTC"`
 	Expired      bool              `json:"expired,omitempty" doc:"true when its lifetime is over: text and subject are erased"`
 	Sealed       []sealedObject    `json:"sealed,omitempty" doc:"message show and explain only: where each copy stands that was sealed or opened here"`
@@ -72,20 +76,24 @@ func sealedOf(copies []client.SealedCopy) (out []sealedObject) {
 
 type eventObject struct {
 	header
-	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; relinked: this home was an older copy of itself and is a new device now; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again"`
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; relinked: this home was an older copy of itself and is a new device now; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again; group_created, group_added, group_removed, group_left, group_role, group_renamed, group_policy, group_rekeyed: the roster of a group has changed; group_join_request: somebody asks to be let into a group; group_forked: members of a group were shown different rosters; group_rollback: the server has shown an older roster of a group than the one held"`
 	ID           string `json:"id" doc:"id of the event in the history"`
-	Conversation string `json:"conversation" doc:"the peer's address; one's own for an event of the own account"`
+	Conversation string `json:"conversation" doc:"the peer's address, or a group's id; one's own address for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
 	Device       string `json:"device,omitempty" doc:"device that it is about, by name or id"`
+	Group        string `json:"group,omitempty" doc:"the group's id, of an event in a group"`
+	By           string `json:"by,omitempty" doc:"address of the member who did it, of an event in a group"`
+	About        string `json:"about,omitempty" doc:"whom or what it is about, of an event in a group: addresses, a role, a name"`
 	Count        int64  `json:"count,omitempty" doc:"how many messages are missing or have come"`
 	Alarm        bool   `json:"alarm,omitempty" doc:"true when somebody may be interfering, so that a person has to look at it"`
 }
 
 type conversationObject struct {
 	header
-	Peer   string         `json:"peer" doc:"the peer's address"`
-	Alias  string         `json:"alias" doc:"own name for the peer, may be empty"`
-	Trust  string         `json:"trust" enum:"first_use,verified,changed" doc:"what is known about the peer's identity"`
+	Peer   string         `json:"peer" doc:"the peer's address, or a group's id"`
+	Alias  string         `json:"alias" doc:"own name for the peer, may be empty; of a group its name"`
+	Group  bool           `json:"group,omitempty" doc:"true when it is a group"`
+	Trust  string         `json:"trust" enum:"first_use,verified,changed," doc:"what is known about the peer's identity; empty for a group, whose members have one each"`
 	Unread int            `json:"unread" doc:"messages not yet taken by the default consumer"`
 	Last   *messageObject `json:"last" doc:"the newest message, null when there is none"`
 }
@@ -252,15 +260,22 @@ func accountOf(a client.Account) accountObject {
 // event for a notice.
 func objectOf(m client.Message) any {
 	if m.Kind == client.KindNotice {
-		return eventObject{head("event"), m.Notice, m.ID, m.Conversation, instant(shownAt(m)), about(m), counted(m), alarming(m.Notice)}
+		o := eventObject{
+			header: head("event"), Event: m.Notice, ID: m.ID, Conversation: m.Conversation, At: instant(shownAt(m)),
+			Device: about(m), Group: groupIn(m), Count: counted(m), Alarm: alarming(m.Notice),
+		}
+		if o.Group != "" {
+			o.By, o.About = m.From, m.Text
+		}
+		return o
 	}
 	return messageOf(m)
 }
 
 func messageOf(m client.Message) messageObject {
 	o := messageObject{
-		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To,
-		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Cause: m.Cause, Repair: string(m.Repair),
+		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To, Group: m.Group,
+		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Mentions: m.Mentions, RetoldBy: m.RetoldBy, Cause: m.Cause, Repair: string(m.Repair),
 		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
 		Status: string(m.Status), PerDevice: map[string]string{}, AcceptedAt: maybeInstant(m.AcceptedAt), Expired: m.Expired,
 	}
@@ -269,6 +284,12 @@ func messageOf(m client.Message) messageObject {
 	}
 	for device, status := range m.PerDevice {
 		o.PerDevice[device] = string(status)
+	}
+	if len(m.PerMember) > 0 {
+		o.PerMember = map[string]string{}
+		for member, status := range m.PerMember {
+			o.PerMember[member] = string(status)
+		}
 	}
 	return o
 }
@@ -282,7 +303,10 @@ func shownAt(m client.Message) time.Time {
 }
 
 func conversationOf(c client.Conversation) conversationObject {
-	o := conversationObject{head("conversation"), c.Peer, c.Alias, string(c.Trust), c.Unread, nil}
+	o := conversationObject{header: head("conversation"), Peer: c.Peer, Alias: c.Alias, Group: isGroup(c.Peer), Trust: string(c.Trust), Unread: c.Unread}
+	if o.Group {
+		o.Trust = ""
+	}
 	if c.Last.ID != "" {
 		last := messageOf(c.Last)
 		o.Last = &last

@@ -33,7 +33,7 @@ then say --confirm. --confirm also accepts an identity that has changed.`,
 				return usagef("", "--confirm and --untrust exclude each other")
 			}
 			return a.with(ctx, func(api client.API) error {
-				peer, err := a.resolve(ctx, api, args[0])
+				peer, err := a.person(ctx, api, args[0])
 				if err != nil {
 					return err
 				}
@@ -143,7 +143,7 @@ func (a *app) contact() *cobra.Command {
 		Args:    words(1, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			return a.with(ctx, func(api client.API) error {
-				who, err := a.resolve(ctx, api, args[0])
+				who, err := a.person(ctx, api, args[0])
 				if err != nil {
 					return err
 				}
@@ -175,7 +175,7 @@ func (a *app) contact() *cobra.Command {
 // onContact does something to a contact and prints it as it is afterwards.
 func (a *app) onContact(ctx context.Context, word string, do func(client.API, string) error) error {
 	return a.with(ctx, func(api client.API) error {
-		who, err := a.resolve(ctx, api, word)
+		who, err := a.person(ctx, api, word)
 		if err != nil {
 			return err
 		}

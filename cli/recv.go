@@ -87,7 +87,7 @@ func (a *app) takeMessages(ctx context.Context, api client.API, f recvFlags) err
 		if len(batch) == 0 {
 			break
 		}
-		if err := a.printAll(batch); err != nil {
+		if err := a.printAll(ctx, api, batch); err != nil {
 			return err
 		}
 		ids := make([]string, len(batch))
@@ -121,7 +121,7 @@ func (a *app) followMessages(ctx context.Context, api client.API, f recvFlags) e
 		if err != nil {
 			return err
 		}
-		if err := a.printAll([]client.Message{m}); err != nil {
+		if err := a.printAll(ctx, api, []client.Message{m}); err != nil {
 			return err
 		}
 		if printed++; printed == f.limit {
@@ -149,7 +149,10 @@ func (a *app) reach(ctx context.Context, api client.API) error {
 }
 
 // printAll writes messages with one write, so that one batch costs one call.
-func (a *app) printAll(messages []client.Message) error {
+func (a *app) printAll(ctx context.Context, api client.API, messages []client.Message) error {
+	if !a.out.json {
+		a.learn(ctx, api, messages...)
+	}
 	var data []byte
 	for _, m := range messages {
 		switch {

@@ -25,6 +25,7 @@ type app struct {
 	verbose        bool
 	passphraseFile string
 	keyFile        string
+	labels         labels
 	// started is set when a command's own code begins to run: whatever fails
 	// before that is a mistake in the words.
 	started bool
@@ -114,7 +115,7 @@ machine in a few seconds.`,
 	)
 	root.AddCommand(
 		a.send(), a.recv(), a.ls(), a.history(), a.message(), a.explain(),
-		a.verify(), a.contact(),
+		a.verify(), a.contact(), a.group(),
 		a.demo(), a.lab(), a.serve(), a.register(), a.link(), a.device(), a.account(), a.backup(), a.status(), a.settings(), a.version(), a.man(),
 		a.exitCodes(),
 	)

@@ -27,6 +27,7 @@ type trial struct {
 	answers        []string // to the prompts
 	asked          []string
 	ctx            context.Context
+	now            func() time.Time
 	stdout, stderr bytes.Buffer
 }
 
@@ -34,6 +35,7 @@ func newTrial(t *testing.T) *trial {
 	return &trial{
 		fake: newFake(), in: strings.NewReader(""), ctx: t.Context(),
 		vars: map[string]string{"PAWL_HOME": filepath.Join(t.TempDir(), "home")},
+		now:  func() time.Time { return noon },
 	}
 }
 
@@ -44,7 +46,7 @@ func (x *trial) run(args ...string) int {
 	return cli.Run(x.ctx, &cli.Env{
 		Stdin: x.in, Stdout: &x.stdout, Stderr: &x.stderr,
 		Getenv: func(name string) string { return x.vars[name] },
-		Now:    func() time.Time { return noon },
+		Now:    x.now,
 
 		StdinTerminal: terminal, StdoutTerminal: terminal, StderrTerminal: terminal,
 		Width: func() int { return 80 },
@@ -224,8 +226,10 @@ func TestR_CLI_01_FailureLeavesStdoutEmpty(t *testing.T) {
 		{"contact", "show", "bob"}, {"contact", "remove", "bob"}, {"status"}, {"register", "alice"}, {"serve"},
 		{"link"}, {"device", "relink"}, {"device", "list"}, {"device", "rename", "phone", "x"}, {"device", "revoke", "phone", "--yes"},
 		{"device", "approve", "PAWL:LINK:0123", "--yes"}, {"device", "history"},
+		{"group", "create", "new", "bob"}, {"group", "list"}, {"group", "show", "#rowing"}, {"group", "add", "#rowing", "dave@localhost"},
+		{"group", "remove", "#rowing", "bob"}, {"group", "leave", "#rowing"}, {"group", "invite", "#rowing"}, {"group", "join", "LINK"}, {"send", "#rowing", "hi"},
 	}
-	methods := []string{"Link", "Relink", "Devices", "Approve", "FetchHistory", "Open", "Register", "Send", "Sync", "Receive", "Conversations", "History", "Contacts", "Contact", "SafetyNumber", "Status", "Resolve", "Serve"}
+	methods := []string{"Link", "Relink", "Devices", "Approve", "FetchHistory", "Open", "Register", "Send", "Sync", "Receive", "Conversations", "History", "Contacts", "Contact", "SafetyNumber", "Status", "Resolve", "Serve", "Groups", "Group", "CreateGroup", "JoinGroup"}
 	failed := 0
 	for name, err := range sentinels() {
 		for _, args := range commands {
@@ -257,6 +261,7 @@ func TestR_CLI_02_ExitCodes(t *testing.T) {
 		"message_not_found": 2, "backup_damaged": 1, "backup_newer": 1, "backup_passphrase": 4,
 		"timeout": 9, "cannot_resend": 2, "rolled_back": 4, "home_in_use": 1, "no_account_key": 2, "unknown_device": 2, "too_many_devices": 2,
 		"link_invalid": 2, "link_expired": 2, "device_list": 5, "words_invalid": 2,
+		"unknown_group": 7, "not_a_member": 7, "not_allowed": 2, "group_full": 2, "nothing_to_change": 2, "group_changed": 2, "group_forked": 5, "group_name": 2, "group_invite": 2,
 	}
 	for name, err := range sentinels() {
 		x := newTrial(t)
@@ -346,6 +351,12 @@ func TestR_CLI_04_Objects(t *testing.T) {
 		{[]string{"link"}, []string{"link", "account"}},
 		{[]string{"device", "relink"}, []string{"link", "account"}},
 		{[]string{"version"}, []string{"version"}},
+		{[]string{"group", "create", "new", "bob"}, []string{"group"}},
+		{[]string{"group", "list"}, []string{"group", "group", "group"}},
+		{[]string{"group", "show", "#rowing"}, []string{"group"}},
+		{[]string{"group", "invite", "#rowing"}, []string{"group_invite"}},
+		{[]string{"group", "join", "pawl://localhost/group/ID?by=bob@localhost&t=TOKEN"}, []string{"group_join"}},
+		{[]string{"send", "#rowing", "hi @bob"}, []string{"message"}},
 		{[]string{"register", "alice", "--invite", "LINK"}, []string{"account"}},
 	} {
 		x := newTrial(t)

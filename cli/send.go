@@ -24,7 +24,8 @@ const maxLifetime = 30 * 24 * time.Hour
 type sendFlags struct {
 	reply, subject, ttl, wait, timeout string
 
-	lines bool
+	mention []string
+	lines   bool
 }
 
 func (a *app) send() *cobra.Command {
@@ -35,10 +36,14 @@ func (a *app) send() *cobra.Command {
 		GroupID: groupDaily,
 		Long: `Sends TEXT, or standard input when there is no TEXT and standard input is not a
 terminal, or when TEXT is -. RECIPIENT is user@host, an alias, a bare name that only one
-contact has, or me. Returns when the server has the message durably (--wait accepted), or
-when a device of the recipient has stored it (delivered) or shown it (read). When --timeout
-runs out first, it exits with 9; the message stays sent. With --lines no line waits for
+contact has, me, or '#group'. Returns when the server has the message durably (--wait
+accepted), or when a device of the recipient, and in a group one of every member, has
+stored it (delivered) or shown it (read). When --timeout runs out first, it exits with 9; the
+message stays sent. With --lines no line waits for
 another; each is printed when its receipt has come, or its own --timeout has run out.
+
+A word such as @alice in a message to a group mentions the member of that name, and so
+does --mention. When the keys of a group are due, sending replaces them first.
 
 When the server cannot be reached the message stays queued, the command exits with 3
 and names its id; it leaves by itself as soon as the server answers again.`,
@@ -48,9 +53,10 @@ and names its id; it leaves by itself as soon as the server answers again.`,
   tail -f log | pawl send ops --lines
   pawl send ops 'Restart now?' --wait read --timeout 5m
   pawl send ops --lines --wait delivered --timeout 1m < list.txt
+  pawl send '#rowing' 'Who brings the oars? @bob?'
   pawl send bob -- --this is text, not a flag`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			return words(1, -1, "a RECIPIENT")(cmd, args)
+			return groupWords(1, -1, "a RECIPIENT")(cmd, args)
 		},
 		RunE: a.run(func(ctx context.Context, args []string) error { return a.sendWords(ctx, f, args[0], args[1:]) }),
 	}
@@ -60,12 +66,14 @@ and names its id; it leaves by itself as soon as the server answers again.`,
 	cmd.Flags().StringVar(&f.wait, "wait", "accepted", "`WHAT` to wait for: accepted (the server has it), delivered, read, or none (it is in the outbox)")
 	cmd.Flags().StringVar(&f.timeout, "timeout", "", "`TIME` to wait at most, such as 10s; without it there is no limit")
 	cmd.Flags().BoolVar(&f.lines, "lines", false, "send each line of standard input as a message of its own")
+	cmd.Flags().StringArrayVar(&f.mention, "mention", nil, "`MEMBER` of the group that is to notice; may be said several times")
+	cmd.ValidArgsFunction = a.completeWords(a.recipients, nil)
 	cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"accepted", "delivered", "read", "none"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []string) error {
-	o := client.SendOptions{Subject: f.subject, ReplyTo: f.reply}
+	o := client.SendOptions{Subject: f.subject, ReplyTo: f.reply, Mentions: f.mention}
 	switch f.wait {
 	case "accepted":
 	case "none":
@@ -105,15 +113,31 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 		if err != nil {
 			return err
 		}
-		m, err := api.Send(ctx, address, body, o)
+		if o.Mentions, err = a.mentions(ctx, api, address, body, f.mention); err != nil {
+			return err
+		}
+		m, err := a.sendTo(ctx, api, address, body, o)
 		if err != nil {
 			return queued(m, err)
 		}
-		if err := a.out.show(messageOf(m), sentText(m)); err != nil {
+		if err := a.out.show(messageOf(m), a.sentText(m)); err != nil {
 			return err
 		}
 		return partly(m)
 	})
+}
+
+// sendTo sends one message. To a group it may have to replace the keys first,
+// which a terminal shows.
+func (a *app) sendTo(ctx context.Context, api client.API, to, text string, o client.SendOptions) (client.Message, error) {
+	if !isGroup(to) {
+		return api.Send(ctx, to, text, o)
+	}
+	defer a.watchStep(ctx, pendingOf(api, to))()
+	if !a.out.json {
+		a.learn(ctx, api, client.Message{Group: to})
+	}
+	return api.Send(ctx, to, text, o)
 }
 
 // textOf is the text of the message: the words, or standard input (R-CLI-10).
@@ -205,8 +229,8 @@ func partly(m client.Message) error {
 	}
 }
 
-func sentText(m client.Message) string {
-	return fmt.Sprintf("%s  %s  %s\n", clean(m.ID), clean(string(m.Status)), clean(m.To))
+func (a *app) sentText(m client.Message) string {
+	return fmt.Sprintf("%s  %s  %s\n", clean(m.ID), statusText(m), a.recipient(m))
 }
 
 func count(n int, what string) string {

@@ -228,6 +228,7 @@ func (a *app) with(ctx context.Context, f func(client.API) error) error {
 	if err != nil {
 		return err
 	}
+	a.labels.me = api.Account().Address
 	err = f(api)
 	if closing := api.Close(); err == nil && closing != nil {
 		a.out.warn("the store did not close cleanly: %s", clean(closing.Error())) // what was printed stands

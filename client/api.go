@@ -166,7 +166,8 @@ type Status string
 
 // Statuses. Each is a separate claim; none implies a later one. Of several
 // devices the furthest decides: a message is delivered or read as soon as one
-// device of the recipient says so, and PerDevice tells of each.
+// device of the recipient says so, and PerDevice tells of each. A message to a
+// group is as far as the member who has it least, and PerMember tells of each.
 const (
 	StatusSending   Status = "sending"   // durable here, not yet at the server
 	StatusAccepted  Status = "accepted"  // durable at the server
@@ -179,7 +180,7 @@ const (
 // Message is one entry of a conversation.
 type Message struct {
 	ID           string // 26 characters of base32, chosen by the sender
-	Conversation string // the peer's address
+	Conversation string // the peer's address, or a group's id
 	From         string
 	FromDevice   string
 	To           string
@@ -188,6 +189,9 @@ type Message struct {
 	Text         string
 	Subject      string
 	ReplyTo      string // ID of another message
+	Group        string // the group's id, which is its conversation; empty between two people
+	Mentions     []string
+	RetoldBy     string // from before one joined a group: who has told of it; that From said so is their word
 	Notice       string // KindNotice only
 	Cause        string // why it failed or cannot be opened: a stable word; ExplainCause has plain ones
 	Repair       RepairState
@@ -198,6 +202,7 @@ type Message struct {
 	ExpiresAt    time.Time // zero when it has no lifetime
 	Status       Status
 	PerDevice    map[string]Status // own messages: recipient device id → status; failed also for one whose mailbox was full
+	PerMember    map[string]Status // own messages to a group: address → status, the furthest of their devices
 	SealedAt     time.Time         // own messages: when first sealed; zero for not yet
 	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
 	// Sealed tells where each copy stands: of an own message one for each device
@@ -240,6 +245,8 @@ type SendOptions struct {
 	ID      string
 	Subject string
 	ReplyTo string
+	// Mentions are members of the group, or words that mean them.
+	Mentions []string
 	// TTL is the message's lifetime from one second to 30 days: the server keeps
 	// it no longer, and when it is over its content is erased on all devices. Zero
 	// is none, and the server's default.
@@ -260,8 +267,8 @@ type SendOptions struct {
 
 // Conversation is one line of the list of conversations.
 type Conversation struct {
-	Peer   string
-	Alias  string
+	Peer   string // an address, or a group's id
+	Alias  string // of a group, its name
 	Trust  Trust
 	Unread int
 	Last   Message
@@ -363,13 +370,18 @@ var (
 	ErrDeviceList       = errors.New("the server shows a device list that contradicts the one held here")
 )
 
-// AmbiguousError lists the people a word could mean.
+// AmbiguousError lists the people or groups a word could mean.
 type AmbiguousError struct {
 	Word       string
 	Candidates []string
 }
 
-func (e *AmbiguousError) Error() string { return "that could be more than one person" }
+func (e *AmbiguousError) Error() string {
+	if len(e.Candidates) > 0 && isGroupWord(e.Candidates[0]) {
+		return "that could be more than one group"
+	}
+	return "that could be more than one person"
+}
 
 // API is what a program can do with an account. *Client implements it, in the
 // owner process directly and in others through the owner's socket.
@@ -377,7 +389,8 @@ type API interface {
 	Account() Account
 	Close() error
 
-	// Send seals text for the recipient (address, alias, bare name or "me"),
+	// Send seals text for the recipient (address, alias, bare name, "me" or
+	// "#group"),
 	// makes it durable and, unless NoWait, waits until the server has it or for
 	// the receipt that Wait asks for. When
 	// the server cannot be reached the message stays queued: the returned
@@ -455,4 +468,6 @@ type API interface {
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)
 	SetSettings(ctx context.Context, s Settings) error
+
+	GroupAPI
 }

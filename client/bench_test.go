@@ -73,8 +73,11 @@ type bench struct {
 	invite string
 }
 
-func newBench(b testing.TB, s server.Stores) *bench {
-	srv, err := server.New(server.Config{Stores: s, Listen: "127.0.0.1:0", Dir: b.TempDir()})
+func newBench(b testing.TB, s server.Stores) *bench { return newBenchWith(b, server.Config{Stores: s}) }
+
+func newBenchWith(b testing.TB, conf server.Config) *bench {
+	conf.Listen, conf.Dir = "127.0.0.1:0", b.TempDir()
+	srv, err := server.New(conf)
 	if err != nil {
 		b.Fatal(err)
 	}

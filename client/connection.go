@@ -49,6 +49,7 @@ func (e *engine) connected(ctx context.Context) (*link, error) {
 		e.tasks.Go(e.receiptLoop)
 		e.tasks.Go(e.askLoop)
 		e.tasks.Go(e.repairLoop)
+		e.tasks.Go(e.groupsLoop)
 	}
 	e.mu.Unlock()
 	wake(e.kick)

@@ -9,24 +9,33 @@ import (
 // sealed when it leaves (R-CLT-52). ttl, in seconds, is how long the server may
 // keep it.
 func (w *work) controlTo(k peerKey, c content.Content, ttl uint64) error {
+	o, err := w.sealControl(k, c, ttl)
+	if err != nil {
+		return err
+	}
+	return putOutbox(w.tx, o)
+}
+
+// sealControl makes the entry of the outbox that controlTo queues.
+func (w *work) sealControl(k peerKey, c content.Content, ttl uint64) (*outboxRecord, error) {
 	id := content.NewID()
 	o := &outboxRecord{ID: id[:], To: k.address, Created: w.e.now().UnixMilli(), TTL: ttl, order: w.e.nextOrder()}
 	if w.e.unsealed.before(o) {
 		o.Content, o.Quiet, o.Only, o.Alone = c.Encode(), true, uint64(k.device), true
 		w.e.unsealed.queued(o)
-		return putOutbox(w.tx, o)
+		return o, nil
 	}
 	pair, err := w.pair(k)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	next, copied, err := w.e.sealOne(w.tx, k, pair, c.Encode())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	w.pairs[k] = next
 	o.Sealed, o.Control = []sealedCopy{copied}, true
-	return putOutbox(w.tx, o)
+	return o, nil
 }
 
 // heartbeat queues an empty message that moves the ratchet on (R-SES-08). What

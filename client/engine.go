@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/relayclient"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -62,8 +63,14 @@ type engine struct {
 	nextExpiry int64            // when the next message is to be erased; 0 for not looked up yet
 	pushed     bool             // the outbox is to try what rests
 	settled    []settledMessage // accepted by the server, not yet written down
-	contactMu  keyedMutex       // one network look-up at a time for each contact
-	repairMu   sync.Mutex       // one round of repairs at a time
+	groupKick  chan struct{}    // wakes the care for groups
+	groupsDue  map[groups.ID]bool
+	groupTries map[groups.ID]int // looks for an entry whose keys are here
+	groupsSeen *link             // the connection since which all groups were looked after
+	steps      map[groups.ID]GroupStep
+	ready      map[groups.ID]*readyAudience // groups whose next message needs no preparation
+	contactMu  keyedMutex                   // one network look-up at a time for each contact
+	repairMu   sync.Mutex                   // one round of repairs at a time
 }
 
 // outcome is what became of an outbox entry, for the caller that waits.
@@ -77,9 +84,10 @@ type outcome struct {
 type settledMessage struct {
 	id      []byte
 	control bool
-	devices []uint64 // of the recipient
-	full    []uint64 // those of them that were left out, their mailboxes being full
-	ownFull []uint64 // own devices that were left out
+	devices []uint64      // of the recipient
+	full    []uint64      // those of them that were left out, their mailboxes being full
+	ownFull []uint64      // own devices that were left out
+	group   *groupSettled // of a message to a group
 }
 
 func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
@@ -88,6 +96,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		pairs: map[peerKey]session.Pair{}, kick: make(chan struct{}, 1), flushKick: make(chan struct{}, 1),
 		owedKick: make(chan struct{}, 1), askKick: make(chan struct{}, 1), repairKick: make(chan struct{}, 1),
 		news: make(chan struct{}), waiters: map[string]chan outcome{},
+		groupKick: make(chan struct{}, 1), groupsDue: map[groups.ID]bool{}, steps: map[groups.ID]GroupStep{}, groupTries: map[groups.ID]int{}, ready: map[groups.ID]*readyAudience{},
 		nothing: map[string]int64{}, outboxFor: cfg.OutboxFor, transport: cfg.Dial, probe: cfg.probe,
 	}
 	if e.outboxFor <= 0 {

@@ -44,8 +44,8 @@ func (x *Examination) Close() error { return x.e.close() }
 // ErrStaysClosed says that no key in the home opens an envelope.
 var ErrStaysClosed = errors.New("no key in this home opens the envelope")
 
-// TryOpen tries to open a recorded envelope with every session and every
-// private prekey in the home, and commits nothing. It returns the text, or
+// TryOpen tries to open a recorded envelope with every session, every private
+// prekey and every sender key in the home, and commits nothing. It returns the text, or
 // ErrStaysClosed.
 func (x *Examination) TryOpen(ctx context.Context, envelope []byte) (text string, err error) {
 	env, err := content.DecodeEnvelope(envelope)
@@ -55,7 +55,11 @@ func (x *Examination) TryOpen(ctx context.Context, envelope []byte) (text string
 	rollback := errors.New("client: nothing is kept")
 	err = x.e.update(ctx, func(tx *vault.Tx) error {
 		w := &work{e: x.e, tx: tx, pairs: map[peerKey]session.Pair{}, people: map[string]*person{}}
-		plain, err := w.tryAll(env)
+		try := w.tryAll
+		if env.To == 0 && len(env.Initial) == 0 {
+			try = w.tryChains
+		}
+		plain, err := try(env)
 		if err != nil {
 			return err
 		}

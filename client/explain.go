@@ -55,6 +55,10 @@ func (x *Explanation) incoming(add func(time.Time, string)) {
 		add(m.ReceivedAt, "arrived here and could not be opened")
 	default:
 		add(m.SentAt, "written, by the sender's clock")
+		if m.RetoldBy != "" {
+			add(m.ReceivedAt, "retold by "+m.RetoldBy+", who has let you in; that it was said, and by whom, is their word")
+			return
+		}
 		add(m.ReceivedAt, "arrived here, was opened and stored")
 		for _, c := range m.Sealed {
 			add(c.At, fmt.Sprintf("opened in session %s with device %s, chain %d, message %d of it", c.Session, c.Device, c.Chain, c.Number))
@@ -70,7 +74,11 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 		return
 	}
 	if !m.SealedAt.IsZero() {
-		add(m.SealedAt, fmt.Sprintf("sealed for each device of the recipient (%d)", len(m.PerDevice)))
+		if m.Group != "" {
+			add(m.SealedAt, fmt.Sprintf("sealed once, for %d devices of %d members", len(m.PerDevice), len(m.PerMember)))
+		} else {
+			add(m.SealedAt, fmt.Sprintf("sealed for each device of the recipient (%d)", len(m.PerDevice)))
+		}
 	}
 	for _, c := range m.Sealed {
 		whose := ""
@@ -102,8 +110,26 @@ func (x *Explanation) outgoing(add func(time.Time, string)) {
 	case StatusSending:
 		x.Next = "it is in the outbox and leaves by itself with the next connection; do not send it again"
 	case StatusAccepted:
+		if x.Next = m.lackingMembers(); x.Next != "" {
+			break
+		}
 		x.Next = "no device of the recipient has said that it has it: it may be switched off, or you are a stranger to its owner until they write to you"
 	}
+}
+
+// lackingMembers says how many members of a group have not said that they have
+// a message.
+func (m *Message) lackingMembers() string {
+	if m.Group == "" {
+		return ""
+	}
+	n := 0
+	for _, s := range m.PerMember {
+		if !s.reached(StatusDelivered) {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d of %d members have not said that a device of theirs has it: they may be switched off", n, len(m.PerMember))
 }
 
 // explain says what there is left to do about a message that could not be
@@ -132,6 +158,10 @@ func ExplainCause(cause string) (what, next string) {
 		return "the server knows nobody of that name any more", "ask the recipient for their address"
 	case CauseDeviceList:
 		return "the server shows a device list of the recipient that contradicts the one known here", "somebody may be lying about who their devices are; ask them, and tell the server's operator"
+	case CauseNotMember:
+		return "you are not a member of the group any more", "ask an admin of the group to add you"
+	case CauseGroupForked:
+		return "the members of the group were shown different rosters", "`pawl group show` says which changes differ; compare them with the others, and tell the server's operator"
 	case CauseRefused:
 		return "the server refused it", "the server's operator can say why; " + again
 	case CauseLifetime:
@@ -173,7 +203,7 @@ func (c *Client) Resend(ctx context.Context, id string, o SendOptions) (Message,
 	case m.Status == StatusSending:
 		return Message{}, fmt.Errorf("%w: it is still in the outbox and leaves by itself", ErrCannotResend)
 	}
-	o.Subject, o.ReplyTo = m.Subject, m.ReplyTo
+	o.Subject, o.ReplyTo, o.Mentions = m.Subject, m.ReplyTo, m.Mentions
 	if o.TTL == 0 && !m.ExpiresAt.IsZero() {
 		o.TTL = m.ExpiresAt.Sub(m.SentAt)
 	}

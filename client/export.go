@@ -34,11 +34,9 @@ func (e *engine) Export(ctx context.Context, q exportQuery) (page exportPage, er
 	}
 	with := q.With
 	if with != "" {
-		addr, err := e.resolve(ctx, with)
-		if err != nil {
+		if with, err = e.conversation(ctx, with); err != nil {
 			return page, err
 		}
-		with = addr.String()
 	}
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		var group []byte
@@ -46,7 +44,7 @@ func (e *engine) Export(ctx context.Context, q exportQuery) (page exportPage, er
 			group = []byte(with)
 		}
 		if page.Total, err = tx.Count(tableMessage, group); err != nil || q.Count {
-			if page.Total == 0 && err == nil && with != "" && with != e.self.record.Address {
+			if page.Total == 0 && err == nil && with != "" && with != e.self.record.Address && !isGroupWord(with) {
 				if p, err := e.readPerson(tx, with); err != nil || p == nil {
 					return errors.Join(err, ErrUnknownRecipient)
 				}

@@ -183,9 +183,13 @@ func (w *work) historic(h *historyRecord, entry []byte) error {
 // handed on.
 func (e *engine) plausible(m *backup.Message) bool {
 	own := e.self.record.Address
-	switch {
+	switch _, group := groupID(m.Conversation); {
 	case content.ID(m.ID).IsZero(), m.Kind == string(KindUndecryptable):
 		return false
+	case group && m.Kind == string(KindNotice):
+		return m.To == own
+	case group:
+		return m.To == m.Conversation && m.Outgoing == (m.From == own) && m.FromDevice != 0
 	case m.Outgoing:
 		return m.From == own && m.To == m.Conversation
 	case m.Kind == string(KindNotice):

@@ -56,7 +56,7 @@ func (e *engine) acquaintances(ctx context.Context, in []incoming) (map[peerKey]
 		for i := range in {
 			m := &in[i]
 			env, err := content.DecodeEnvelope(m.body)
-			if err != nil || env.To != e.self.device || env.From == e.self.address && env.Device == e.self.device {
+			if err != nil || env.To != e.self.device && env.To != 0 || env.From == e.self.address && env.Device == e.self.device {
 				continue
 			}
 			m.env, m.known = env, true

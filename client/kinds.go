@@ -101,5 +101,8 @@ func (e *engine) oweLearnt(tx *vault.Tx, r *messageRecord) error {
 		return err
 	}
 	k := peerKey{r.From, address.Device(r.FromDevice)}
+	if _, ok := groupID(r.Conversation); ok {
+		return oweInGroup(tx, k, content.Delivered, []content.ID{r.receiptID()}, e.now())
+	}
 	return owe(tx, k, content.Delivered, []content.ID{r.receiptID()}, p.owedBound(), e.now())
 }

@@ -51,6 +51,32 @@ const (
 	MaxResend = 200
 	// GapAfter is how long a message may be late before it counts as missing.
 	GapAfter = time.Minute
+	// MaxAskedChains bounds the chains of a device of a group of which messages
+	// are asked for.
+	MaxAskedChains = 8
+	// GroupAnswers is how many questions about a group a device is answered in
+	// an hour: what is lacking at one time may be asked for in a few parts.
+	GroupAnswers = 8
+	// GroupAskFor is how long a missing message of a group is asked for before
+	// the person is told: longer than its key is kept.
+	GroupAskFor = 8 * 24 * time.Hour
+	// DiscloseAfter is after how long without a message on it the signing key of
+	// an own chain is disclosed, whoever has said nothing: longer than mailboxes
+	// keep messages, and than any device takes one on the chain (groups.ChainLife).
+	DiscloseAfter = 38 * 24 * time.Hour
+	// ClosedChainFor is how long another device's closed chain is kept, counted
+	// from its making.
+	ClosedChainFor = 180 * 24 * time.Hour
+	// GroupWaitFor is how long an entry of a group's log waits for its author's
+	// sender key.
+	GroupWaitFor = 48 * time.Hour
+	// MaxRetold bounds the messages that somebody who lets another into a group
+	// with an open history retells.
+	MaxRetold = 200
+	// RetoldBytes bounds one part of them.
+	RetoldBytes = 40 << 10
+	// MaxJoinAsked bounds the people who wait to be let into a group.
+	MaxJoinAsked = 64
 	// MaxAlias is the longest alias in bytes.
 	MaxAlias = 64
 	// ClockTolerance is how far this clock and the server's may differ before

@@ -79,12 +79,17 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 		return nil, err
 	}
 	e.changed()
+	if addr == e.self.address {
+		e.allGroups()
+	}
 	return p, alarm
 }
 
 // notice is something to tell the person, and what it is about.
 type notice struct {
 	kind, about string
+	by          string // who did it, in a group; empty for the conversation itself
+	mine        bool   // this device did it: no news to its person
 }
 
 // listNews is what a list from the server comes to.
@@ -157,7 +162,7 @@ func (n *listNews) raiseAlarm(p *person, kind string, entries [][]byte) {
 	if seen := h.Sum(nil); !bytes.Equal(seen, p.record.Alarm) {
 		next := p.record
 		next.Alarm = seen
-		n.next, n.notices = &next, []notice{{kind, ""}}
+		n.next, n.notices = &next, []notice{{kind: kind}}
 	}
 }
 
@@ -174,7 +179,7 @@ func (e *engine) otherAccount(p *person, addr address.Address, entries [][]byte)
 	next := p.record
 	next.Pending = entries
 	if p.pending == nil || !p.pending.Account.Equal(list.Account) {
-		news.next, news.notices = &next, []notice{{NoticeIdentityChanged, ""}}
+		news.next, news.notices = &next, []notice{{kind: NoticeIdentityChanged}}
 	} else if len(entries) > len(p.record.Pending) {
 		news.next = &next
 	}
@@ -188,16 +193,16 @@ func changes(before, now devicelist.List) (out []notice) {
 		switch {
 		case i >= len(before.Devices):
 			if d.Status == devicelist.Active {
-				out = append(out, notice{NoticeDeviceAdded, described(d)})
+				out = append(out, notice{kind: NoticeDeviceAdded, about: described(d)})
 			}
 		case before.Devices[i].Status == devicelist.Active:
 			if d.Status == devicelist.Revoked {
-				out = append(out, notice{NoticeDeviceRevoked, described(d)})
+				out = append(out, notice{kind: NoticeDeviceRevoked, about: described(d)})
 				continue
 			}
 			survivors++
 			if d.Name != before.Devices[i].Name {
-				out = append(out, notice{NoticeDeviceRenamed, described(d)})
+				out = append(out, notice{kind: NoticeDeviceRenamed, about: described(d)})
 			}
 		}
 	}
@@ -220,9 +225,13 @@ func described(d devicelist.Device) string {
 // putNotice writes a notice into a conversation. The caller holds state.
 func (e *engine) putNotice(tx *vault.Tx, conversation string, n notice) error {
 	id, now := content.NewID(), e.now().UnixMilli()
+	from := conversation
+	if n.by != "" {
+		from = n.by
+	}
 	return putMessage(tx, &messageRecord{
-		ID: id[:], Conversation: conversation, From: conversation, To: e.self.record.Address,
+		ID: id[:], Conversation: conversation, From: from, To: e.self.record.Address,
 		Kind: string(KindNotice), Notice: n.kind, Text: n.about, SentAt: now, ReceivedAt: now,
-		Status: string(StatusReceived), order: e.nextOrder(),
+		Status: string(StatusReceived), order: e.nextOrder(), Past: n.mine,
 	})
 }

@@ -170,6 +170,10 @@ func answers() map[string]served {
 	add(serve(callRevokeDevice))
 	add(serve(callSettings))
 	add(serve(callSetSettings))
+	add(serve(callGroups))
+	add(serve(callGroup))
+	add(serve(callGroupInvite))
+	add(serve(callJoinGroup))
 	return all
 }
 
@@ -200,7 +204,10 @@ func kinds() map[string]error {
 		"not_found": ErrNotFound, "timeout": ErrTimeout, "cannot_resend": ErrCannotResend, "backup_damaged": ErrBackupDamaged,
 		"rolled_back": ErrRolledBack, "no_account_key": ErrNoAccountKey, "unknown_device": ErrUnknownDevice,
 		"too_many_devices": ErrTooManyDevices, "link_invalid": ErrLinkInvalid, "link_expired": ErrLinkExpired,
-		"device_list": ErrDeviceList, "in_use": ErrInUse, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
+		"device_list": ErrDeviceList, "unknown_group": ErrUnknownGroup, "not_allowed": ErrNotAllowed,
+		"not_member": ErrNotMember, "group_full": ErrGroupFull, "nothing_to_change": ErrNothingToChange,
+		"group_changed": ErrGroupChanged, "group_forked": ErrGroupForked, "group_name": ErrGroupName, "group_invite": ErrGroupInvite,
+		"in_use": ErrInUse, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
 		"self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }

@@ -48,6 +48,7 @@ type villain struct {
 
 	mu      sync.Mutex
 	answer  lie
+	instead func(q question) question // what the honest server is asked in the place of q
 	deliver func(user string, d relay.Deliver) []relay.Deliver
 	asked   map[relay.Op]int // requests that passed
 	conns   map[*websocket.Conn]struct{}
@@ -99,6 +100,13 @@ func (l *villain) lies(f lie) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answer = f
+}
+
+// asks has something else asked of the honest server than a device asks.
+func (l *villain) asks(f func(q question) question) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.instead = f
 }
 
 func (l *villain) delivers(f func(user string, d relay.Deliver) []relay.Deliver) {
@@ -212,10 +220,16 @@ func (s *session) fromDevice(f relay.Frame) []relay.Frame {
 	if op == relay.OpLogin && relay.Decode(f.Body, &login) == nil {
 		s.user = login.User
 	}
-	s.asked[f.ID] = question{s.user, op, append([]byte{}, f.Body...)}
+	q := question{s.user, op, append([]byte{}, f.Body...)}
+	s.asked[f.ID] = q
 	s.villain.mu.Lock()
 	s.villain.asked[op]++
+	instead := s.instead
 	s.villain.mu.Unlock()
+	if instead != nil {
+		q = instead(q)
+		f = relay.Frame{ID: f.ID, Kind: uint64(q.op), Body: q.body}
+	}
 	return []relay.Frame{f}
 }
 

@@ -196,6 +196,9 @@ func lasting() map[string]served {
 		func() (string, served) { return serve(callAwait) },
 		func() (string, served) { return serve(callFetchHistory) },
 		func() (string, served) { return serve(callApprove) },
+		func() (string, served) { return serve(callCreateGroup) },
+		func() (string, served) { return serve(callChangeGroup) },
+		func() (string, served) { return serve(callLeaveGroup) },
 	} {
 		name, s := add()
 		all[name] = s

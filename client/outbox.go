@@ -189,11 +189,16 @@ const (
 	CauseRefused         = "refused"
 	CauseLifetime        = "lifetime" // over before it could leave
 	CauseDeviceList      = "device_list"
+	CauseNotMember       = "not_member"
+	CauseGroupForked     = "group_forked"
 )
 
 // deliver hands one entry to the server. It returns how long to wait before
 // trying again, or an error that concerns the whole connection.
 func (e *engine) deliver(ctx context.Context, l *link, o *outboxRecord) (wait time.Duration, err error) {
+	if o.toGroup() {
+		return e.deliverGroup(ctx, l, o)
+	}
 	const repairs = 6 // device lists that change under our hands
 	stale := false
 	for range repairs {
@@ -385,14 +390,15 @@ func (e *engine) settledAs(id []byte) *settledMessage {
 
 // writeSettled writes down what the server has accepted.
 func (e *engine) writeSettled(ctx context.Context) error {
+	// One at a time: the outbox and whoever hands out keys may both be here.
+	e.state.Lock()
+	defer e.state.Unlock()
 	e.mu.Lock()
 	settled := e.settled
 	e.mu.Unlock()
 	if len(settled) == 0 {
 		return nil
 	}
-	e.state.Lock()
-	defer e.state.Unlock()
 	err := e.update(ctx, func(tx *vault.Tx) error {
 		for _, s := range settled {
 			if _, err := tx.Delete(tableOutbox, s.id); err != nil {
@@ -420,7 +426,9 @@ func (e *engine) writeSettled(ctx context.Context) error {
 // failed, with its cause.
 func (e *engine) fail(ctx context.Context, o *outboxRecord, cause string, why error) error {
 	if o.Control || o.Quiet {
-		return e.drop(ctx, o)
+		err := e.drop(ctx, o)
+		e.tell(o.ID, outcome{failed: true, err: why})
+		return err
 	}
 	e.state.Lock()
 	defer e.state.Unlock()

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -15,4 +16,6 @@ type probe struct {
 	commit func(ctx context.Context, v *vault.Vault, fn func(*vault.Tx) error) error
 	// sealed sees each use of a message key, before it is durable.
 	sealed func(k peerKey, plaintext []byte, s session.Sealed)
+	// groupSealed sees each use of a sender key, likewise.
+	groupSealed func(id groups.ID, chain groups.ChainID, index uint32, plaintext []byte)
 }

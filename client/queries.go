@@ -68,6 +68,7 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 		}
 		e.log.Warn("a repair was put off", "reason", reason(err))
 	}
+	e.tend(ctx, l, true)
 	e.push()
 	return e.emptied(ctx)
 }
@@ -272,6 +273,11 @@ func (e *engine) Conversations(ctx context.Context) ([]Conversation, error) {
 		all = append(all, Conversation{Peer: c.Address, Alias: c.Alias, Trust: p.trust()})
 	}
 	all = append(all, Conversation{Peer: e.self.record.Address, Trust: TrustVerified})
+	inGroups, err := e.groupConversations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, inGroups...)
 	err = e.view(ctx, func(tx *vault.Tx) error {
 		c, _, err := getRecord[consumerRecord](tx, tableMeta, consumerKey(""))
 		if err != nil {
@@ -326,7 +332,7 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 	if err := e.expire(ctx); err != nil {
 		return page, err
 	}
-	addr, err := e.resolve(ctx, q.With)
+	with, err := e.conversation(ctx, q.With)
 	if err != nil {
 		return page, err
 	}
@@ -347,10 +353,10 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 			}
 			to = order - 1
 		}
-		if p, err := e.readPerson(tx, addr.String()); err != nil {
+		if p, err := e.readPerson(tx, with); err != nil {
 			return err
-		} else if p == nil && addr != e.self.address {
-			if n, err := tx.Count(tableMessage, []byte(addr.String())); err != nil {
+		} else if p == nil && with != e.self.record.Address && !isGroupWord(with) {
+			if n, err := tx.Count(tableMessage, []byte(with)); err != nil {
 				return err
 			} else if n == 0 {
 				return ErrUnknownRecipient
@@ -361,7 +367,7 @@ func (e *engine) History(ctx context.Context, q historyQuery) (page historyPage,
 			return err
 		}
 		size := 0
-		err = scanMessages(tx, addr.String(), firstOrder, to, max(q.Limit, 0), true, func(m *messageRecord) error {
+		err = scanMessages(tx, with, firstOrder, to, max(q.Limit, 0), true, func(m *messageRecord) error {
 			page.Messages = append(page.Messages, m.message())
 			if m.order > c.Acked && m.readable() {
 				fresh = append(fresh, m.ID)
@@ -408,6 +414,13 @@ func (e *engine) Message(ctx context.Context, id string) (m Message, err error) 
 
 // Resolve implements API.
 func (e *engine) Resolve(ctx context.Context, word string) (string, error) {
+	if isGroupWord(word) {
+		id, err := e.findGroup(ctx, word)
+		if err != nil {
+			return "", err
+		}
+		return groupName(id), nil
+	}
 	a, err := e.resolve(ctx, word)
 	return a.String(), err
 }

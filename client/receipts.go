@@ -25,17 +25,31 @@ type owedRecord struct {
 	Device  uint64 `cbor:"2,keyasint"`
 	State   uint64 `cbor:"3,keyasint"`
 	IDs     []byte `cbor:"4,keyasint"`
+	Fellow  bool   `cbor:"5,keyasint,omitempty"` // for what was said in a group
 }
 
 // owe adds to what a device is owed. Beyond the bound the oldest are
 // forgotten: a receipt that is never sent claims too little, not too much.
 func owe(tx *vault.Tx, k peerKey, state content.ReceiptState, ids []content.ID, bound int, now time.Time) error {
+	return oweFor(tx, k, state, false, ids, bound, now)
+}
+
+// oweInGroup owes receipts for what a fellow member of a group has said there:
+// they are sent even to who is a stranger otherwise (R-GRP-64).
+func oweInGroup(tx *vault.Tx, k peerKey, state content.ReceiptState, ids []content.ID, now time.Time) error {
+	return oweFor(tx, k, state, true, ids, MaxOwed, now)
+}
+
+func oweFor(tx *vault.Tx, k peerKey, state content.ReceiptState, fellow bool, ids []content.ID, bound int, now time.Time) error {
 	key := append([]byte{byte(state)}, k.bytes()...)
+	if fellow {
+		key[0] |= 0x80
+	}
 	r, _, err := getRecord[owedRecord](tx, tableOwed, key)
 	if err != nil {
 		return err
 	}
-	r.Address, r.Device, r.State = k.address, uint64(k.device), uint64(state)
+	r.Address, r.Device, r.State, r.Fellow = k.address, uint64(k.device), uint64(state), fellow
 	for _, id := range ids {
 		r.IDs = append(r.IDs, id[:]...)
 	}
@@ -67,6 +81,11 @@ func (w *work) oweAll() error {
 			return err
 		}
 	}
+	for k, ids := range w.owedInGroup {
+		if err := oweInGroup(w.tx, k, content.Delivered, ids, w.e.now()); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -91,10 +110,20 @@ func (e *engine) oweRead(tx *vault.Tx, shown []messageRecord) (owed bool, err er
 	if err != nil || s.NoReadReceipts {
 		return true, err
 	}
-	by := map[peerKey][]content.ID{}
+	by, fellows := map[peerKey][]content.ID{}, map[peerKey][]content.ID{}
 	for i := range shown {
 		k := peerKey{shown[i].From, address.Device(shown[i].FromDevice)}
+		if _, ok := groupID(shown[i].Conversation); ok {
+			fellows[k] = append(fellows[k], shown[i].receiptID())
+			continue
+		}
 		by[k] = append(by[k], shown[i].receiptID())
+	}
+	for k, ids := range fellows {
+		if err := oweInGroup(tx, k, content.Read, ids, e.now()); err != nil {
+			return false, err
+		}
+		owed = true
 	}
 	for k, ids := range by {
 		p, err := e.readPerson(tx, k.address)
@@ -247,7 +276,7 @@ func (e *engine) sealReceipts(ctx context.Context) (n int, err error) {
 					n++
 					continue
 				}
-				send, gone, err := w.mayAcknowledge(k)
+				send, gone, err := w.mayAcknowledge(k, r.Fellow)
 				if err != nil {
 					return err
 				}
@@ -292,7 +321,7 @@ func (r owedRecord) ids() (ids []content.ID) {
 
 // mayAcknowledge reports whether receipts may go to a device now, and whether
 // they never may again.
-func (w *work) mayAcknowledge(k peerKey) (send, gone bool, err error) {
+func (w *work) mayAcknowledge(k peerKey, fellow bool) (send, gone bool, err error) {
 	p, err := w.person(k.address)
 	if err != nil {
 		return false, false, err
@@ -303,7 +332,7 @@ func (w *work) mayAcknowledge(k peerKey) (send, gone bool, err error) {
 	if d, ok := p.list.Device(k.device); !ok || !activeIn(p.list, d.ID) {
 		return false, p.pending == nil, nil
 	}
-	if p.pending != nil || p.stranger() {
+	if p.pending != nil || p.stranger() && !fellow {
 		return false, false, nil
 	}
 	pair, err := w.pair(k)
@@ -362,11 +391,34 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 	}
 	var mine []content.ID
 	for _, id := range c.IDs {
+		if told := w.groupTold[id]; told != nil {
+			if changed, err := w.groupReceipt(told, k, status); err != nil {
+				return err
+			} else if changed && told.FromDevice == uint64(w.e.self.device) {
+				mine = append(mine, id)
+			}
+			continue
+		}
 		r, order, ok, err := getMessage(w.tx, id[:])
 		if err != nil {
 			return err
 		}
-		if !ok || !r.Outgoing || r.To != k.address || !r.claimed(k.device, status, w.e.now()) {
+		if !ok || !r.Outgoing {
+			continue
+		}
+		if _, group := groupID(r.Conversation); group {
+			if changed, err := w.groupReceipt(&r, k, status); err != nil {
+				return err
+			} else if !changed {
+				continue
+			}
+			w.toldInGroup(id, &r, order)
+			if r.FromDevice == uint64(w.e.self.device) {
+				mine = append(mine, id)
+			}
+			continue
+		}
+		if r.To != k.address || !r.claimed(k.device, status, w.e.now()) {
 			continue
 		}
 		if r.FromDevice == uint64(w.e.self.device) {
@@ -377,7 +429,7 @@ func (w *work) receipt(k peerKey, c content.Receipt) error {
 			return err
 		}
 	}
-	if len(mine) > 0 {
+	if len(mine) > 0 && k.address != w.e.self.record.Address {
 		w.claims = append(w.claims, content.Claims{Peer: k.address, Device: k.device, State: c.State, IDs: mine})
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/relay"
@@ -47,6 +48,7 @@ func (e *engine) receiveLoop(l *link) {
 			if batch.Empty && !isClosed(l.caught) {
 				close(l.caught)
 				wake(e.repairKick)
+				wake(e.groupKick)
 			}
 		}
 	}
@@ -133,28 +135,36 @@ type incoming struct {
 	nobody  bool // its sender does not exist
 	heldKey []byte
 	place   *devicePosition // where it was opened
+	order   int64           // of what was held
+	still   bool            // it has to be held longer
 }
 
 // work is what a batch does to session states until it is committed.
 type work struct {
-	e       *engine
-	tx      *vault.Tx
-	pairs   map[peerKey]session.Pair
-	changes map[peerKey]*session.Change
-	people  map[string]*person
-	handled []envelopeHash           // to remember
-	owed    map[peerKey][]content.ID // texts that were stored
-	expiry  []int64                  // ends of lifetimes
-	wanted  []string                 // people to look up after the commit
-	refresh bool                     // the own device list has changed
-	claims  []content.Claims         // receipts that one's other devices are to hear of
-	asks    map[address.Device]content.HistoryAsk
+	e           *engine
+	tx          *vault.Tx
+	pairs       map[peerKey]session.Pair
+	changes     map[peerKey]*session.Change
+	people      map[string]*person
+	handled     []envelopeHash           // to remember
+	owed        map[peerKey][]content.ID // texts that were stored
+	owedInGroup map[peerKey][]content.ID // texts of groups that were stored
+	expiry      []int64                  // ends of lifetimes
+	wanted      []string                 // people to look up after the commit
+	refresh     bool                     // the own device list has changed
+	claims      []content.Claims         // receipts that one's other devices are to hear of
+	asks        map[address.Device]content.HistoryAsk
 	// befriended: somebody is a stranger no longer, and may be owed receipts.
 	befriended bool
 
 	repairs  map[peerKey]*repairRecord // read in this batch
 	sound    bool                      // nothing stood open with anybody before it
 	repaired map[peerKey]bool          // of them, changed
+
+	chains    map[groups.ChainID]*openChain // sender keys read in this batch
+	follow    map[groups.ID]bool            // groups to look after
+	groupTold map[content.ID]*messageRecord // own messages to groups that receipts came for
+	heldFor   []groups.ChainID              // chains that messages wait for
 }
 
 // open opens envelopes and commits plaintexts, next states, consumed prekeys
@@ -187,7 +197,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	for _, at := range w.expiry {
 		e.lives(at)
 	}
-	if len(w.owed) > 0 || w.befriended {
+	if len(w.owed) > 0 || len(w.owedInGroup) > 0 || w.befriended {
 		wake(e.owedKick)
 	}
 	if len(w.wanted) > 0 || w.refresh {
@@ -196,6 +206,7 @@ func (e *engine) open(ctx context.Context, in []incoming) error {
 	if len(w.repaired) > 0 {
 		wake(e.repairKick)
 	}
+	e.dueNow(w.follow)
 	return nil
 }
 
@@ -241,6 +252,12 @@ func (w *work) finish() error {
 	if err := w.handOut(); err != nil {
 		return err
 	}
+	if err := w.writeChains(); err != nil {
+		return err
+	}
+	if err := w.writeTold(); err != nil {
+		return err
+	}
 	for k, ch := range w.changes {
 		if err := w.write(k, *ch); err != nil {
 			return err
@@ -282,6 +299,9 @@ func (w *work) one(m *incoming) error {
 	if !m.known || m.nobody {
 		w.e.log.Warn("an envelope was dropped", "reason", "malformed, misdirected or from nobody")
 		return nil
+	}
+	if m.env.To == 0 {
+		return w.groupEnvelope(m)
 	}
 	k := peerKey{m.env.From.String(), m.env.Device}
 	p, err := w.person(k.address)
@@ -338,6 +358,8 @@ func (w *work) one(m *incoming) error {
 		return w.farewell(k, opened.Reply)
 	case c.Kind == content.KindRepair:
 		return w.repairSaid(k, p, opened.Session, c.Repair)
+	case c.Kind == content.KindGroup:
+		return w.groupSaid(k, p, c.Body)
 	}
 	m.place = positionOf(k, opened.Session, opened.At, now)
 	return w.keep(m, k, c)
@@ -348,6 +370,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	if k.address == w.e.self.record.Address {
 		if c.Kind == content.KindSync {
 			return w.syncAgain(m, k, c.Sync)
+		}
+		if c.Kind == content.KindReceipt { // of a message to a group (R-GRP-64)
+			return w.receipt(k, c.Receipt)
 		}
 		return nil
 	}

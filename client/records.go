@@ -118,7 +118,25 @@ type messageRecord struct {
 	Again     int64            `cbor:"31,keyasint,omitempty"` // own messages: when last sent again to a device that had asked
 	OwnFull   []uint64         `cbor:"32,keyasint,omitempty"` // own messages: other own devices that were left out, their mailboxes being full
 
+	// Of a group's conversation only.
+	Members  []memberState `cbor:"33,keyasint,omitempty"` // own messages: every device that was to have it
+	Mentions []string      `cbor:"34,keyasint,omitempty"`
+	RetoldBy string        `cbor:"35,keyasint,omitempty"`
+	Chain    []byte        `cbor:"36,keyasint,omitempty"` // the sender key it was sealed or opened on
+	Index    uint32        `cbor:"37,keyasint,omitempty"` // its place in that
+	Seq      uint64        `cbor:"38,keyasint,omitempty"` // how long the log was
+
 	order int64 // the row's order, not part of its value
+}
+
+// memberState is what a device of a group's member said of an own message.
+type memberState struct {
+	_         struct{} `cbor:",toarray"`
+	Address   string
+	Device    uint64
+	Status    string
+	Delivered int64
+	Read      int64
 }
 
 type deviceState struct {
@@ -159,6 +177,9 @@ func (r *messageRecord) message() Message {
 	m.Repaired = m.Repair == RepairDone
 	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
+	if _, ok := groupID(r.Conversation); ok {
+		m.inGroup(r)
+	}
 	return m
 }
 
@@ -188,6 +209,10 @@ type outboxRecord struct {
 	Own      *ownCopies   `cbor:"13,keyasint,omitempty"` // what one's other devices are told of it
 	Only     uint64       `cbor:"14,keyasint,omitempty"` // Quiet: the one device it is for, zero for all
 	Alone    bool         `cbor:"15,keyasint,omitempty"` // one's other devices are not told
+
+	// Of a message to a group; To is the group's name, and Sealed stays empty.
+	Group     []byte `cbor:"16,keyasint,omitempty"` // the sealed message, for all devices
+	GroupHead []byte `cbor:"17,keyasint,omitempty"` // the head it was sealed under
 
 	order int64
 }

@@ -238,10 +238,13 @@ func (r *relink) swap(tx *vault.Tx) error {
 		})
 	}
 	err = r.giveUpHeld(tx, now, &order)
-	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld, tableRepair} {
+	for _, t := range []vault.Table{tableSession, tableSkipped, tablePrekey, tableOwed, tableSeen, tableHeld, tableRepair, tableLedger, tableGroupKey} {
 		if err == nil {
 			err = eraseTable(tx, t)
 		}
+	}
+	if err == nil {
+		err = newInGroups(tx, r.old.device)
 	}
 	if err == nil {
 		err = unseal(tx, now)
@@ -357,7 +360,7 @@ func unseal(tx *vault.Tx, now time.Time) error {
 				err = setFailed(tx, o.ID, CauseRefused)
 			}
 		default:
-			o.Sealed, o.Own, o.List, o.After, o.Demand = nil, nil, 0, 0, 0
+			o.Sealed, o.Own, o.List, o.After, o.Demand, o.Group, o.GroupHead = nil, nil, 0, 0, 0, nil, nil
 			err = putOutbox(tx, o)
 		}
 	}

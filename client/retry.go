@@ -76,5 +76,8 @@ func (e *engine) takePush() bool {
 
 // overdue reports whether an entry has been tried for too long.
 func (e *engine) overdue(o *outboxRecord) bool {
+	if o.Quiet && o.toGroup() {
+		return false // a disclosure has no hurry and must not get lost
+	}
 	return e.now().Sub(time.UnixMilli(o.Created)) > e.outboxFor
 }

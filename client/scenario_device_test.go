@@ -70,6 +70,7 @@ type life struct {
 	commits sync.Mutex // held for the length of a transaction
 	screen  sync.Mutex // held by who shows messages
 	mu      sync.Mutex
+	groups  []*groupSeal // in the transaction under way
 	dead    bool
 	fuse    int  // transactions until it is killed; zero for never
 	saved   bool // then: after it is durable, not before
@@ -109,6 +110,9 @@ func (l *life) bury() {
 			l.engine.tasks.Wait()
 		}
 		l.work.Wait()
+		if l.d.w.crowd != nil {
+			l.d.w.crowd.harvest(l.d, l.vault)
+		}
 		l.vault.Close()
 		close(l.buried)
 	})
@@ -130,15 +134,24 @@ func (l *life) commit(ctx context.Context, v *vault.Vault, fn func(*vault.Tx) er
 	case dead:
 		return errCrash
 	case !last:
-		return v.Update(ctx, fn)
+		l.groups = nil
+		err := v.Update(ctx, fn)
+		if err == nil {
+			l.sealedForGood()
+		}
+		return err
 	}
 	l.d.w.note("%s is killed in a transaction, saved %v", l.d.name(), saved)
+	l.groups = nil
 	err := v.Update(ctx, func(tx *vault.Tx) error {
 		if err := fn(tx); err != nil || saved {
 			return err
 		}
 		return errCrash
 	})
+	if err == nil {
+		l.sealedForGood()
+	}
 	l.kill()
 	return errors.Join(errCrash, err)
 }
@@ -190,9 +203,15 @@ func (d *device) start() {
 	cfg := d.cfg
 	cfg.Dial = l.dial
 	cfg.probe = &probe{commit: l.commit, sealed: d.sealed}
+	if d.w.crowd != nil {
+		cfg.probe.groupSealed = l.groupSealed
+	}
 	cfg.Log = d.w.log(d.name())
 	self, err := readSelf(v)
 	d.w.must(err)
+	if d.w.crowd != nil {
+		d.w.crowd.meet(d, self.own.Party)
+	}
 	d.w.must(v.View(l.ctx, d.keepsPromises))
 	l.engine, err = newEngine(v, self, cfg)
 	close(l.born)
@@ -248,6 +267,9 @@ func (d *device) sealed(k peerKey, plaintext []byte, s session.Sealed) {
 		d.w.fault("%s seals what does not decode: %v", d.name(), err)
 	}
 	d.w.seals.note(seal{d.id, s.Session, s.At}, hashMessage(s.Message), k.device, c.ID.String())
+	if d.w.crowd != nil {
+		d.w.crowd.signalled(d, k, c, s)
+	}
 }
 
 // follow takes messages as they come, as a person who looks at the screen.
@@ -320,7 +342,8 @@ func (d *device) show(m Message) (text string) {
 	case KindNotice:
 		d.w.note("%s is told: %s %s", d.name(), m.Notice, m.From)
 		switch m.Notice {
-		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeAccountRecovered, NoticeRelinked:
+		case NoticeListForked, NoticeListRolledBack, NoticeIdentityChanged, NoticeAccountRecovered, NoticeRelinked,
+			NoticeGroupForked, NoticeGroupRollback:
 			d.w.fault("%s is alarmed without a reason: %s", d.name(), m.Notice)
 		}
 		return ""

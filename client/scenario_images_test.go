@@ -28,16 +28,11 @@ import (
 // Images are homes and accounts made once and copied for every schedule: the
 // two hundred prekeys of a device cost more than all it does in a schedule.
 
-const (
-	castSize    = 4
-	devicesEach = 4
-)
-
 // images is what all schedules begin with.
 type images struct {
 	serverDir string // holds the server's key
 	keyFile   string // opens every home
-	people    [castSize]accountImage
+	people    []accountImage
 }
 
 // accountImage is one person with a number of devices to choose from.
@@ -45,9 +40,9 @@ type accountImage struct {
 	address address.Address
 	account ed25519.PrivateKey
 	pin     []byte
-	first   []byte              // entry of the first device
-	calls   [devicesEach]record // what the server does to its directory when a device joins
-	homes   [devicesEach]homeImage
+	first   []byte   // entry of the first device
+	calls   []record // what the server does to its directory when a device joins
+	homes   []homeImage
 }
 
 // homeImage is a device's home, as it is when the device has joined and, but
@@ -93,11 +88,13 @@ var unlimited = server.Limits{
 	BundlePair: server.Rate{Burst: -1}, BundleTarget: server.Rate{Burst: -1}, BundleRequester: server.Rate{Burst: -1},
 	SendPair: server.Rate{Burst: -1}, SendRequester: server.Rate{Burst: -1}, SendBytes: server.Rate{Burst: -1},
 	Lookups: server.Rate{Burst: -1}, ListChanges: server.Rate{Burst: -1}, Uploads: server.Rate{Burst: -1},
+	GroupCreates: server.Rate{Burst: -1}, GroupAppends: server.Rate{Burst: -1}, GroupLog: server.Rate{Burst: -1},
+	GroupCopies: server.Rate{Burst: -1}, GroupBytes: server.Rate{Burst: -1}, GroupPair: server.Rate{Burst: -1},
 }
 
-// newImages makes everybody, on a synthetic clock that begins where those of
-// the schedules do.
-func newImages(t *testing.T) *images {
+// newImages makes people with a number of devices each, on a synthetic clock
+// that begins where those of the schedules do.
+func newImages(t *testing.T, each int, names ...string) *images {
 	dir := t.TempDir()
 	img := &images{serverDir: filepath.Join(dir, "server"), keyFile: filepath.Join(dir, "key")}
 	synctest.Test(t, func(t *testing.T) {
@@ -122,8 +119,9 @@ func newImages(t *testing.T) *images {
 			Unlock: Unlock{KeyFile: img.keyFile},
 			Dial:   func(ctx context.Context, _, _ string) (net.Conn, error) { return at.Dial(ctx) },
 		}
-		for i, name := range []string{"alice", "bob", "carol", "dave"} {
-			if err := img.people[i].make(t, cfg, dir, name, link); err != nil {
+		img.people = make([]accountImage, len(names))
+		for i, name := range names {
+			if err := img.people[i].make(t, cfg, dir, each, name, link); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
@@ -135,9 +133,10 @@ func newImages(t *testing.T) *images {
 	return img
 }
 
-// make registers a person and joins three more devices, one after the other.
-func (a *accountImage) make(t *testing.T, cfg Config, dir *recorder, name, link string) error {
-	for i := range devicesEach {
+// make registers a person and joins more devices, one after the other.
+func (a *accountImage) make(t *testing.T, cfg Config, dir *recorder, each int, name, link string) error {
+	a.calls, a.homes = make([]record, each), make([]homeImage, each)
+	for i := range each {
 		cfg.Home = filepath.Join(t.TempDir(), "home")
 		v, err := vault.Create(cfg.Home, cfg.Unlock.vault(), tables())
 		if err != nil {

@@ -66,6 +66,7 @@ type ledger struct {
 	*misfortune
 
 	mu      sync.Mutex
+	crowd   *crowd
 	came    map[[32]byte]map[address.Device]bool // ratchet messages that reached the relay, and for whom they were stored
 	history []server.Envelope
 }
@@ -89,6 +90,9 @@ func (l *ledger) note(envelopes []server.Envelope, stored bool) {
 			continue
 		}
 		h := hashMessage(env.Message)
+		if l.crowd != nil && env.To == 0 {
+			l.crowd.said(h, env, e.Device.ID, stored)
+		}
 		if l.came[h] == nil {
 			l.came[h] = map[address.Device]bool{}
 		}
@@ -145,6 +149,7 @@ func (l *ledger) Ack(ctx context.Context, dev server.Device, seqs []server.Seq) 
 type register struct {
 	server.Directory
 	*misfortune
+	crowd *crowd // or nil
 }
 
 // Account implements server.Directory.
@@ -159,10 +164,44 @@ func (r register) Account(ctx context.Context, user string) (a server.Account, e
 // UpdateAccount implements server.Directory.
 func (r register) UpdateAccount(ctx context.Context, c server.Change) (v server.Version, err error) {
 	err = r.perhaps(func() error {
-		v, err = r.Directory.UpdateAccount(ctx, c)
+		if v, err = r.Directory.UpdateAccount(ctx, c); err == nil && r.crowd != nil {
+			r.crowd.revoked(c.Removed)
+		}
 		return err
 	})
 	return v, err
+}
+
+// CreateGroup implements server.Directory.
+func (r register) CreateGroup(ctx context.Context, c server.GroupCreation) error {
+	return r.perhaps(func() error {
+		err := r.Directory.CreateGroup(ctx, c)
+		if err == nil && r.crowd != nil {
+			r.crowd.placed(c.Entry)
+		}
+		return err
+	})
+}
+
+// AppendGroup implements server.Directory.
+func (r register) AppendGroup(ctx context.Context, a server.GroupAppend) (st server.GroupState, err error) {
+	err = r.perhaps(func() error {
+		if st, err = r.Directory.AppendGroup(ctx, a); err == nil && r.crowd != nil {
+			r.crowd.placed(a.Entry)
+		}
+		return err
+	})
+	return st, err
+}
+
+// ReadGroup implements server.Directory.
+func (r register) ReadGroup(ctx context.Context, id server.GroupID, token server.GroupToken, from uint64, limit, maxBytes int) (
+	all []server.GroupEntry, st server.GroupState, err error) {
+	err = r.perhaps(func() error {
+		all, st, err = r.Directory.ReadGroup(ctx, id, token, from, limit, maxBytes)
+		return err
+	})
+	return all, st, err
 }
 
 // TakeOneTime implements server.Directory.

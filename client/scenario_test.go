@@ -17,7 +17,7 @@ var (
 // TestScenarios runs random schedules of several people with several devices
 // and holds the invariants of docs/design/scenarios.md against each.
 func TestScenarios(t *testing.T) {
-	img := newImages(t)
+	img := newImages(t, 4, "alice", "bob", "carol", "dave")
 	if *scenarioSeed != 0 {
 		play(t, img, *scenarioSeed, true)
 		return

@@ -32,6 +32,7 @@ type scenario struct {
 	store  *memstore.Store
 	ledger *ledger
 	seals  seals
+	crowd  *crowd // of a schedule about a group
 	actors sync.WaitGroup
 
 	mu     sync.Mutex
@@ -96,6 +97,16 @@ func (s *scenario) isCalm() bool {
 
 // newScenario draws a cast and lays down its homes.
 func newScenario(t *testing.T, img *images, seed uint64) *scenario {
+	s := newTheatre(t, img, seed)
+	home := t.TempDir()
+	for i := range 2 + s.rng.IntN(len(img.people)-1) {
+		s.cast(home, i, 1+s.rng.IntN(2))
+	}
+	return s
+}
+
+// newTheatre is a schedule without people.
+func newTheatre(t *testing.T, img *images, seed uint64) *scenario {
 	s := &scenario{
 		t: t, images: img, seed: seed, began: time.Now(),
 		rng: rand.New(rand.NewPCG(seed, 0)), fates: rand.New(rand.NewPCG(seed, 1)), store: memstore.New(),
@@ -106,34 +117,35 @@ func newScenario(t *testing.T, img *images, seed uint64) *scenario {
 	}
 	s.ledger = newLedger(s.store, s.harsh, seed)
 	s.seals.init()
-	home := t.TempDir()
-	for i := range 2 + s.rng.IntN(castSize-1) {
-		image := &img.people[i]
-		m := &member{name: image.address.User(), address: image.address, image: image}
-		first := 1 + s.rng.IntN(2)
-		for j := range devicesEach {
-			d := &device{
-				w: s, owner: m, index: j, id: image.homes[j].id, image: &image.homes[j], joined: j < first,
-				rng: rand.New(rand.NewPCG(seed, uint64(10+10*i+j))), todo: make(chan func(), 1000),
-				shown: map[string]int{}, taken: map[string]bool{},
-				cfg: Config{Home: filepath.Join(home, fmt.Sprintf("%s%d", m.name, j)), Unlock: Unlock{KeyFile: img.keyFile}},
-			}
-			if d.joined {
-				s.must(image.calls[j](s.store))
-				d.put(d.image.joined)
-			}
-			m.devices = append(m.devices, d)
-		}
-		s.people = append(s.people, m)
-	}
 	return s
+}
+
+// cast brings in person i with the first of their devices; the others may join
+// later.
+func (s *scenario) cast(home string, i, first int) {
+	image := &s.images.people[i]
+	m := &member{name: image.address.User(), address: image.address, image: image}
+	for j := range image.homes {
+		d := &device{
+			w: s, owner: m, index: j, id: image.homes[j].id, image: &image.homes[j], joined: j < first,
+			rng: rand.New(rand.NewPCG(s.seed, uint64(10+10*i+j))), todo: make(chan func(), 1000),
+			shown: map[string]int{}, taken: map[string]bool{},
+			cfg: Config{Home: filepath.Join(home, fmt.Sprintf("%s%d", m.name, j)), Unlock: Unlock{KeyFile: s.images.keyFile}},
+		}
+		if d.joined {
+			s.must(image.calls[j](s.store))
+			d.put(d.image.joined)
+		}
+		m.devices = append(m.devices, d)
+	}
+	s.people = append(s.people, m)
 }
 
 // serve starts the server on what it has stored.
 func (s *scenario) serve() {
 	at := memnet.Listen()
 	srv, err := server.New(server.Config{
-		Stores:   server.Stores{Directory: register{s.store, s.ledger.misfortune}, Mailbox: s.ledger, Wake: s.store},
+		Stores:   server.Stores{Directory: register{s.store, s.ledger.misfortune, s.crowd}, Mailbox: s.ledger, Wake: s.store},
 		Listener: at, Dir: s.images.serverDir, Limits: unlimited, Grace: 2 * time.Second,
 	})
 	s.must(err)
@@ -308,9 +320,10 @@ func (s *scenario) some() *device {
 }
 
 // step does one thing.
-func (s *scenario) step() {
-	d := s.some()
-	n := s.rng.IntN(100)
+func (s *scenario) step() { s.act(s.some(), s.rng.IntN(100)) }
+
+// act does one thing of a hundred.
+func (s *scenario) act(d *device, n int) {
 	switch {
 	case n < 45:
 		to := s.people[s.rng.IntN(len(s.people))]

@@ -30,6 +30,12 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 			return e.await(ctx, *done, o)
 		}
 	}
+	if isGroupWord(to) {
+		return e.sendToGroup(ctx, to, c, o)
+	}
+	if len(o.Mentions) > 0 {
+		return Message{}, fmt.Errorf("%w: only in a group can somebody be mentioned", ErrInvalidText)
+	}
 	addr, err := e.resolve(ctx, to)
 	if err != nil {
 		return Message{}, err
@@ -341,6 +347,8 @@ func (e *engine) awaitStatus(ctx context.Context, q awaitQuery) (Message, error)
 			return m, failure(m.Cause)
 		case e.refusal() != nil:
 			return m, e.refusal()
+		case m.Group != "" && len(m.PerMember) == 0 && m.Status == StatusAccepted: // alone in a group
+			return m, nil
 		case m.To == e.self.record.Address: // a note to oneself has nobody to answer
 			return m, nil
 		}
@@ -367,6 +375,10 @@ func failure(cause string) error {
 		return ErrUnknownRecipient
 	case CauseLifetime:
 		return ErrUnreachable // it would have left in time
+	case CauseNotMember:
+		return ErrNotMember
+	case CauseGroupForked:
+		return ErrGroupForked
 	}
 	return ErrRefused
 }

@@ -51,6 +51,9 @@ func (r *messageRecord) raiseAll(s Status) {
 	for i := range r.Devices {
 		r.Devices[i].Status = string(raise(Status(r.Devices[i].Status), s))
 	}
+	for i := range r.Members {
+		r.Members[i].Status = string(raise(Status(r.Members[i].Status), s))
+	}
 	r.sum(s)
 }
 
@@ -163,6 +166,9 @@ func (r *messageRecord) accepted(s *settledMessage) {
 		d.Status = string(raise(Status(d.Status), s.status(d.Device)))
 	}
 	r.OwnFull = s.ownFull
+	if s.group != nil {
+		r.acceptedInGroup(s.group)
+	}
 	r.sum(StatusAccepted)
 }
 
@@ -181,6 +187,9 @@ func (m *Message) accepted(s *settledMessage) {
 		for _, d := range s.devices {
 			m.PerDevice[address.Device(d).String()] = s.status(d)
 		}
+	}
+	if s.group != nil {
+		m.acceptedInGroup(s.group)
 	}
 	m.Status = raise(m.Status, StatusAccepted)
 }
@@ -220,6 +229,9 @@ func (m *Message) failed() {
 	m.Status = raise(m.Status, StatusFailed)
 	for d := range m.PerDevice {
 		m.PerDevice[d] = raise(m.PerDevice[d], StatusFailed)
+	}
+	for who := range m.PerMember {
+		m.PerMember[who] = raise(m.PerMember[who], StatusFailed)
 	}
 }
 

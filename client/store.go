@@ -30,7 +30,8 @@ var (
 func tables() []vault.Table {
 	return []vault.Table{
 		tableMeta, tablePrekey, tableContact, tableSession, tableSkipped, tableMessage, tableOutbox, tableSeen, tableHeld,
-		tableExpiry, tableOwed, tableRepair,
+		tableExpiry, tableOwed, tableRepair, tableGroup, tableGroupLog, tableGroupKey, tableChain, tableLedger, tableGroupHeld,
+		tableGroupAsk, tableGroupEarly, tableGroupStrange,
 	}
 }
 

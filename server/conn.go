@@ -186,6 +186,14 @@ func (c *conn) answer(op relay.Op, body []byte) ([]byte, *relay.Error) {
 		err = c.putDeviceList(body)
 	case relay.OpMailboxEnd:
 		result, err = c.mailboxEnd(body)
+	case relay.OpGroupCreate:
+		err = c.createGroup(body)
+	case relay.OpGroupAppend:
+		result, err = c.appendGroup(body)
+	case relay.OpGroupRead:
+		result, err = c.readGroup(body)
+	case relay.OpGroupSend:
+		result, err = c.sendGroup(own, body)
 	default:
 		err = relay.ErrMalformed
 	}
@@ -229,6 +237,14 @@ func opName(op relay.Op) string {
 		return "put device list"
 	case relay.OpMailboxEnd:
 		return "mailbox end"
+	case relay.OpGroupCreate:
+		return "group create"
+	case relay.OpGroupAppend:
+		return "group append"
+	case relay.OpGroupRead:
+		return "group read"
+	case relay.OpGroupSend:
+		return "group send"
 	}
 	return "unknown"
 }

@@ -25,4 +25,7 @@ const (
 	// MaxOneTime and MaxOneTimeKey bound one set of one-time prekeys.
 	MaxOneTime    = 200
 	MaxOneTimeKey = 4 << 10
+	// MaxGroupBlob bounds an entry of a group's log, MaxGroupEntries the log.
+	MaxGroupBlob    = 16 << 10
+	MaxGroupEntries = 1 << 16
 )

@@ -37,6 +37,15 @@ type Limits struct {
 	SendPair, SendRequester, SendBytes Rate
 	// Lookups, ListChanges and Uploads are requests per account or device.
 	Lookups, ListChanges, Uploads Rate
+	// GroupCreates are groups per account, GroupAppends entries of groups' logs
+	// and GroupLog their bytes.
+	GroupCreates, GroupAppends, GroupLog Rate
+	// GroupCopies is how many copies an account may have made for groups,
+	// GroupBytes the bytes of them; GroupPair is messages to groups per sending
+	// and receiving account.
+	GroupCopies, GroupBytes, GroupPair Rate
+	// CachedAudience is how many users and devices of groups' audiences are held.
+	CachedAudience int
 	// Buckets is how many buckets of one rate are held.
 	Buckets int
 	// CachedAccounts is how many decoded accounts are held.
@@ -54,13 +63,19 @@ func (l *Limits) defaults() {
 		{&l.Meets, 60, 5 * time.Second},
 		{&l.BundlePair, 6, 10 * time.Minute},
 		{&l.BundleTarget, 60, 20 * time.Second},
-		{&l.BundleRequester, 120, 10 * time.Second},
+		{&l.BundleRequester, 1500, time.Second},
 		{&l.SendPair, 3000, 100 * time.Millisecond},
 		{&l.SendRequester, 4000, 20 * time.Millisecond},
 		{&l.SendBytes, 128 << 20, 15 * time.Microsecond},
 		{&l.Lookups, 600, time.Second},
 		{&l.ListChanges, 30, time.Minute},
 		{&l.Uploads, 30, time.Minute},
+		{&l.GroupCreates, 20, 72 * time.Minute},
+		{&l.GroupAppends, 300, 10 * time.Second},
+		{&l.GroupLog, 8 << 20, 5 * time.Millisecond},
+		{&l.GroupCopies, 400_000, 2 * time.Millisecond},
+		{&l.GroupBytes, 1 << 30, time.Microsecond},
+		{&l.GroupPair, 3000, 100 * time.Millisecond},
 	} {
 		if d.of.Burst == 0 {
 			*d.of = Rate{d.burst, d.every}
@@ -69,7 +84,7 @@ func (l *Limits) defaults() {
 	for _, d := range []struct {
 		of *int
 		n  int
-	}{{&l.ConnectionsPerAddress, 4096}, {&l.Connections, 100_000}, {&l.MeetingsPerAddress, 32}, {&l.Meetings, 4096}, {&l.Buckets, 100_000}, {&l.CachedAccounts, 10_000}} {
+	}{{&l.ConnectionsPerAddress, 4096}, {&l.Connections, 100_000}, {&l.MeetingsPerAddress, 32}, {&l.Meetings, 4096}, {&l.Buckets, 100_000}, {&l.CachedAccounts, 10_000}, {&l.CachedAudience, 1 << 18}} {
 		if *d.of == 0 {
 			*d.of = d.n
 		}
@@ -88,6 +103,10 @@ type limiters struct {
 	sendBytes          *buckets[Device]
 	lookup, listChange *buckets[string]
 	upload             *buckets[Device]
+
+	groupCreate, groupAppend, groupLog *buckets[string]
+	groupCopies, groupBytes            *buckets[string]
+	groupPair                          *buckets[[2]string]
 }
 
 func newLimiters(l Limits) *limiters {
@@ -104,6 +123,12 @@ func newLimiters(l Limits) *limiters {
 		lookup:          newBuckets[string](l.Lookups, l.Buckets, false),
 		listChange:      newBuckets[string](l.ListChanges, l.Buckets, false),
 		upload:          newBuckets[Device](l.Uploads, l.Buckets, false),
+		groupCreate:     newBuckets[string](l.GroupCreates, l.Buckets, true),
+		groupAppend:     newBuckets[string](l.GroupAppends, l.Buckets, true),
+		groupLog:        newBuckets[string](l.GroupLog, l.Buckets, true),
+		groupCopies:     newBuckets[string](l.GroupCopies, l.Buckets, false),
+		groupBytes:      newBuckets[string](l.GroupBytes, l.Buckets, false),
+		groupPair:       newBuckets[[2]string](l.GroupPair, l.Buckets, false),
 	}
 }
 

@@ -9,8 +9,8 @@
 //	link, err := s.Invite(ctx, server.InviteOptions{})
 //	err = s.Serve(ctx) // until ctx ends
 //
-// Not its concern: sessions, conversations, groups, content; and who opens and
-// closes the stores.
+// Not its concern: sessions, conversations, content and what groups agree on,
+// of which it keeps sealed entries only; and who opens and closes the stores.
 package server
 
 import (
@@ -95,7 +95,11 @@ type Server struct {
 	accounts *accounts
 	conns    conns
 	meetings *meetings
-	served   atomic.Bool
+	// audiences are those of groups; fan holds a place for each mailbox that a
+	// message to a group is being written to.
+	audiences *audiences
+	fan       chan struct{}
+	served    atomic.Bool
 
 	// store is the context of store operations: it outlives a stop until what
 	// is in flight has finished.
@@ -161,6 +165,8 @@ func (s *Server) prepare() error {
 	}
 	s.pin = pin
 	s.accounts = newAccounts(s.conf.Directory, s.conf.Limits.CachedAccounts)
+	s.audiences = newAudiences(s.conf.Limits.CachedAudience)
+	s.fan = make(chan struct{}, maxFan)
 	s.meetings = newMeetings(s.limits, s.conf.Limits, s.now)
 	s.conns.byDevice = make(map[Device]*conn)
 	s.conns.all = make(map[*conn]struct{})

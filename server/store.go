@@ -25,12 +25,12 @@ import (
 // Errors of the stores, one for each thing that a caller does differently.
 // Implementations may wrap them.
 var (
-	// ErrNotFound: there is no such account.
-	ErrNotFound = errors.New("no such account")
-	// ErrExists: the user name is taken by another account.
-	ErrExists = errors.New("the user name is taken")
+	// ErrNotFound: there is no such account, or no such group for that token.
+	ErrNotFound = errors.New("no such account or group")
+	// ErrExists: the user name or the group's id is taken by another.
+	ErrExists = errors.New("the name is taken")
 	// ErrConflict: what a change begins with is not what is held any more: the
-	// account record has moved on, or another epoch is held.
+	// account record or the group's log has moved on, or another epoch is held.
 	ErrConflict = errors.New("what is stored has changed meanwhile")
 	// ErrInvite: the invite is unknown, expired or used up.
 	ErrInvite = errors.New("the invite is not valid")
@@ -156,7 +156,7 @@ type Change struct {
 	Removed []DeviceID
 }
 
-// Directory holds accounts, one-time prekeys and invites. It is linearizable:
+// Directory holds accounts, one-time prekeys, invites and the logs of groups. It is linearizable:
 // each method takes effect at one moment between its call and its return, also
 // as seen through other servers on the same store (R-STO-03).
 type Directory interface {
@@ -216,6 +216,8 @@ type Directory interface {
 	// taken after the copy was made have come back, forgets every epoch, since
 	// devices have moved on from those in the copy, and begins a new generation.
 	Restored(ctx context.Context) (generation uint64, err error)
+
+	Groups
 }
 
 // Seq orders the messages of one device: strictly increasing in the order they

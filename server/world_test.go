@@ -49,6 +49,8 @@ var unlimited = server.Limits{
 	BundlePair: server.Rate{Burst: -1}, BundleTarget: server.Rate{Burst: -1}, BundleRequester: server.Rate{Burst: -1},
 	SendPair: server.Rate{Burst: -1}, SendRequester: server.Rate{Burst: -1}, SendBytes: server.Rate{Burst: -1},
 	Lookups: server.Rate{Burst: -1}, ListChanges: server.Rate{Burst: -1}, Uploads: server.Rate{Burst: -1},
+	GroupCreates: server.Rate{Burst: -1}, GroupAppends: server.Rate{Burst: -1}, GroupLog: server.Rate{Burst: -1},
+	GroupCopies: server.Rate{Burst: -1}, GroupBytes: server.Rate{Burst: -1}, GroupPair: server.Rate{Burst: -1},
 }
 
 // serve starts a server on loopback, over memory unless adjust says otherwise,

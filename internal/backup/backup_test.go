@@ -351,6 +351,10 @@ func TestR_BAK_05_HostileRecords(t *testing.T) {
 		"a status that is none":  with(func(m *Message) { m.Status = "Read it!" }),
 		"a short id":             with(func(m *Message) { m.ID = m.ID[:15] }),
 		"no conversation":        with(func(m *Message) { m.Conversation = "" }),
+		"half a group":           with(func(m *Message) { m.To = "#mfrggzdfmztwq2lknnwg23tpoa" }),
+		"an odd group":           with(func(m *Message) { m.Conversation, m.To = "#MFRGGZDFMZTWQ2LKNNWG23TPOA", "#MFRGGZDFMZTWQ2LKNNWG23TPOA" }),
+		"a mention of nobody":    with(func(m *Message) { m.Conversation, m.Mentions = "#mfrggzdfmztwq2lknnwg23tpoa", []string{"x"} }),
+		"mentions between two":   with(func(m *Message) { m.Mentions = []string{m.From} }),
 		"an odd address":         with(func(m *Message) { m.From = "Alice@EXAMPLE.org" }),
 		"a time before time":     with(func(m *Message) { m.SentAt = -1 }),
 		"a time beyond time":     with(func(m *Message) { m.ReceivedAt = 1 << 60 }),
@@ -388,6 +392,13 @@ func TestR_BAK_05_HostileRecords(t *testing.T) {
 	// What a later version may write is kept.
 	if _, err := read(forged(t, id, with(func(m *Message) { m.Kind, m.Status = "hologram", "touched" }), &End{Messages: 1}), passphrase); err != nil {
 		t.Errorf("an unknown kind: %v", err)
+	}
+	inGroup := with(func(m *Message) {
+		m.Conversation, m.To = "#mfrggzdfmztwq2lknnwg23tpoa", "#mfrggzdfmztwq2lknnwg23tpoa"
+		m.Mentions, m.RetoldBy = []string{"alice@example.org"}, "alice@example.org"
+	})
+	if _, err := read(forged(t, id, inGroup, &End{Messages: 1}), passphrase); err != nil {
+		t.Errorf("a group's message: %v", err)
 	}
 	if _, err := read(forged(t, id, as(func(c *Contact) { c.Pending = other }), &End{Contacts: 1}), passphrase); err != nil {
 		t.Errorf("a changed identity: %v", err)

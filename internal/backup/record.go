@@ -119,6 +119,10 @@ type Message struct {
 	Devices      []State `cbor:"17,keyasint,omitempty"`
 	RawKind      uint64  `cbor:"18,keyasint,omitempty"`
 	RawBody      []byte  `cbor:"19,keyasint,omitempty"`
+
+	// Of a group's conversation only.
+	Mentions []string `cbor:"20,keyasint,omitempty"`
+	RetoldBy string   `cbor:"21,keyasint,omitempty"`
 }
 
 // State is how far a message has come at one device.
@@ -146,13 +150,21 @@ func DecodeMessage(b []byte) (*Message, error) {
 // A kind or status that this version does not know is kept: a later one may
 // have written it, and it is shown as unsupported.
 func (m *Message) check() error {
-	if _, err := address.ParseCanonical(m.Conversation); err != nil {
+	for _, a := range []string{m.Conversation, m.From, m.To} {
+		if !somebody(a) {
+			return ErrRecord
+		}
+	}
+	if !group(m.Conversation) && (len(m.Mentions) > 0 || m.RetoldBy != "" || group(m.From) || group(m.To)) {
 		return ErrRecord
 	}
-	for _, a := range []string{m.From, m.To} {
+	for _, a := range m.Mentions {
 		if _, err := address.ParseCanonical(a); err != nil {
 			return ErrRecord
 		}
+	}
+	if _, err := address.ParseCanonical(m.RetoldBy); err != nil && m.RetoldBy != "" {
+		return ErrRecord
 	}
 	if len(m.Devices) > MaxStates {
 		return ErrRecord
@@ -168,6 +180,21 @@ func (m *Message) check() error {
 		word(m.Kind) && word(m.Status) && text(m.Text, content.MaxText) && text(m.Subject, content.MaxSubject) &&
 		text(m.Notice, MaxCause) && text(m.Cause, MaxCause) && moment(m.SentAt) && moment(m.ReceivedAt) && moment(m.ExpiresAt) &&
 		len(m.RawBody) <= MaxBody)
+}
+
+// somebody reports whether s names a person or a group of people.
+func somebody(s string) bool {
+	_, err := address.ParseCanonical(s)
+	return err == nil || group(s)
+}
+
+// group reports whether s names a group: '#' and its id.
+func group(s string) bool {
+	if len(s) == 0 || s[0] != '#' {
+		return false
+	}
+	id, err := content.ParseID(s[1:])
+	return err == nil && id.String() == s[1:]
 }
 
 // Consumer is how many of the messages a consumer has taken.

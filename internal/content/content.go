@@ -9,10 +9,12 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 )
 
@@ -30,6 +32,9 @@ const (
 	KindReceipt  Kind = 4 // what became of messages at a device; never shown
 	KindSync     Kind = 5 // between the devices of one account; never shown
 	KindRepair   Kind = 6 // messages that could not be opened; never shown
+	// KindGroup is what devices of a group tell each other beside messages;
+	// package groups reads the body. Never shown.
+	KindGroup Kind = 7
 )
 
 // Refusals.
@@ -90,9 +95,10 @@ type Content struct {
 
 // Text is the body of KindText.
 type Text struct {
-	Text    string
-	Subject string // empty for none
-	ReplyTo ID     // zero for none
+	Text     string
+	Subject  string   // empty for none
+	ReplyTo  ID       // zero for none
+	Mentions []string // canonical addresses, ascending, none twice
 }
 
 // wire is the encoded form: a fixed array whose body is encoded by kind, so
@@ -110,6 +116,8 @@ type textBody struct {
 	Text    string `cbor:"1,keyasint"`
 	Subject string `cbor:"2,keyasint,omitempty"`
 	ReplyTo []byte `cbor:"3,keyasint,omitempty"`
+	// Mentions came with groups (R-CNT-17).
+	Mentions []string `cbor:"4,keyasint,omitempty"`
 }
 
 // maxSentAt is the latest time of sending in milliseconds, in the year 10889:
@@ -123,7 +131,7 @@ func sentAt(now time.Time) time.Time {
 }
 
 // NewText makes a text content and checks it against the limits (R-CNT-02,
-// R-CNT-07).
+// R-CNT-07). Mentions are brought into their order.
 func NewText(id ID, now time.Time, ttl time.Duration, t Text) (Content, error) {
 	switch {
 	case id.IsZero():
@@ -135,11 +143,45 @@ func NewText(id ID, now time.Time, ttl time.Duration, t Text) (Content, error) {
 	case ttl < 0 || ttl > MaxTTL || ttl > 0 && ttl < time.Second:
 		return Content{}, ErrTTL // half a second is not none
 	}
-	b := textBody{Text: t.Text, Subject: t.Subject}
+	t.Mentions = slices.Compact(slices.Sorted(slices.Values(t.Mentions)))
+	if err := checkMentions(t.Mentions); err != nil {
+		return Content{}, err
+	}
+	b := textBody{Text: t.Text, Subject: t.Subject, Mentions: t.Mentions}
 	if !t.ReplyTo.IsZero() {
 		b.ReplyTo = t.ReplyTo[:]
 	}
-	return Content{Kind: KindText, ID: id, SentAt: sentAt(now), TTL: ttl.Truncate(time.Second), Text: t, Body: codec.Marshal(b)}, nil
+	c := Content{Kind: KindText, ID: id, SentAt: sentAt(now), TTL: ttl.Truncate(time.Second), Text: t, Body: codec.Marshal(b)}
+	if len(c.encode()) > MaxContent {
+		return Content{}, ErrTooLong // the longest text leaves room for few mentions
+	}
+	return c, nil
+}
+
+// NewGroup makes a content of a signal of package groups (R-CNT-16).
+func NewGroup(signal []byte, now time.Time) (Content, error) {
+	c := NewControl(KindGroup, now)
+	c.Body = signal
+	if len(signal) == 0 {
+		return Content{}, ErrMalformed
+	}
+	if len(c.encode()) > MaxSync {
+		return Content{}, ErrTooLong
+	}
+	return c, nil
+}
+
+// checkMentions holds R-CNT-17.
+func checkMentions(list []string) error {
+	if len(list) > MaxMentions {
+		return ErrTooLong
+	}
+	for i, m := range list {
+		if _, err := address.ParseCanonical(m); err != nil || i > 0 && m <= list[i-1] {
+			return ErrMalformed
+		}
+	}
+	return nil
 }
 
 // NewControl makes a content without a body, such as a heartbeat.
@@ -179,7 +221,7 @@ func decode(b []byte) (c Content, err error) {
 	} else if err != nil {
 		return Content{}, ErrMalformed
 	}
-	if Kind(w.Kind) != KindSync && len(b) > MaxContent {
+	if Kind(w.Kind) != KindSync && Kind(w.Kind) != KindGroup && len(b) > MaxContent {
 		return Content{}, ErrTooLong
 	}
 	if w.Kind == 0 || len(w.ID) != len(ID{}) || ID(w.ID).IsZero() {
@@ -210,6 +252,10 @@ func decode(b []byte) (c Content, err error) {
 		if c.Repair, err = decodeRepair(w.Body); err != nil {
 			return Content{}, err
 		}
+	case KindGroup: // R-CNT-16
+		if len(w.Body) == 0 {
+			return Content{}, ErrMalformed
+		}
 	case KindHeartbeat, KindFarewell: // R-CNT-08
 		if len(w.Body) != 0 {
 			return Content{}, ErrMalformed
@@ -228,7 +274,10 @@ func decodeText(body []byte) (Text, error) {
 	if len(b.Text) > MaxText || len(b.Subject) > MaxSubject {
 		return Text{}, ErrTooLong
 	}
-	t := Text{Text: b.Text, Subject: b.Subject}
+	if err := checkMentions(b.Mentions); err != nil {
+		return Text{}, err
+	}
+	t := Text{Text: b.Text, Subject: b.Subject, Mentions: b.Mentions}
 	if b.ReplyTo != nil {
 		if len(b.ReplyTo) != len(ID{}) || ID(b.ReplyTo).IsZero() {
 			return Text{}, ErrMalformed // a zero id would be a second way to say none

@@ -11,10 +11,14 @@ const envelopeVersion = 1
 // Envelope carries one sealed message from device to device (R-CNT-05). Its
 // sender fields are a claim that only chooses which session is tried: the
 // session's associated data binds both identities, addresses and devices.
+//
+// With To zero it carries a message of a group, the same for every device
+// (R-CNT-18): Initial is empty, Message is one of package groups, and the chain
+// that the message names binds the sender.
 type Envelope struct {
 	From    address.Address
 	Device  address.Device // the sender's
-	To      address.Device // the recipient's
+	To      address.Device // the recipient's; zero for a message of a group
 	Initial []byte         // the handshake's initial message; empty once answered
 	Message []byte         // the ratchet message
 }
@@ -48,7 +52,7 @@ func DecodeEnvelope(b []byte) (Envelope, error) {
 		return Envelope{}, ErrMalformed
 	}
 	from, err := address.ParseCanonical(w.From)
-	if err != nil || w.Version != envelopeVersion || w.Device == 0 || w.To == 0 || len(w.Message) == 0 {
+	if err != nil || w.Version != envelopeVersion || w.Device == 0 || len(w.Message) == 0 || w.To == 0 && len(w.Initial) > 0 {
 		return Envelope{}, ErrMalformed
 	}
 	return Envelope{

@@ -42,22 +42,22 @@ func TestR_CNT_05_Envelope(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, v := range map[string][]any{
-		"version 0":        {0, from, 1, 2, []byte{}, m},
-		"version 2":        {2, from, 1, 2, []byte{}, m},
-		"from no one":      {1, "", 1, 2, []byte{}, m},
-		"upper case":       {1, "Alice@example.org", 1, 2, []byte{}, m},
-		"default port":     {1, from + ":7295", 1, 2, []byte{}, m},
-		"no host":          {1, "alice", 1, 2, []byte{}, m},
-		"from bytes":       {1, []byte(from), 1, 2, []byte{}, m},
-		"device zero":      {1, from, 0, 2, []byte{}, m},
-		"to device zero":   {1, from, 1, 0, []byte{}, m},
-		"negative device":  {1, from, -1, 2, []byte{}, m},
-		"no message":       {1, from, 1, 2, []byte{}, []byte{}},
-		"initial null":     {1, from, 1, 2, nil, m},
-		"message null":     {1, from, 1, 2, []byte{}, nil},
-		"five elements":    {1, from, 1, 2, m},
-		"seven elements":   {1, from, 1, 2, []byte{}, m, m},
-		"beyond its limit": {1, from, 1, 2, []byte{}, make([]byte, content.MaxEnvelope)},
+		"version 0":          {0, from, 1, 2, []byte{}, m},
+		"version 2":          {2, from, 1, 2, []byte{}, m},
+		"from no one":        {1, "", 1, 2, []byte{}, m},
+		"upper case":         {1, "Alice@example.org", 1, 2, []byte{}, m},
+		"default port":       {1, from + ":7295", 1, 2, []byte{}, m},
+		"no host":            {1, "alice", 1, 2, []byte{}, m},
+		"from bytes":         {1, []byte(from), 1, 2, []byte{}, m},
+		"device zero":        {1, from, 0, 2, []byte{}, m},
+		"group with initial": {1, from, 1, 0, []byte{1}, m},
+		"negative device":    {1, from, -1, 2, []byte{}, m},
+		"no message":         {1, from, 1, 2, []byte{}, []byte{}},
+		"initial null":       {1, from, 1, 2, nil, m},
+		"message null":       {1, from, 1, 2, []byte{}, nil},
+		"five elements":      {1, from, 1, 2, m},
+		"seven elements":     {1, from, 1, 2, []byte{}, m, m},
+		"beyond its limit":   {1, from, 1, 2, []byte{}, make([]byte, content.MaxEnvelope)},
 	} {
 		if _, err := content.DecodeEnvelope(codec.Marshal(v)); !errors.Is(err, content.ErrMalformed) {
 			t.Errorf("%s: %v", name, err)
@@ -65,10 +65,29 @@ func TestR_CNT_05_Envelope(t *testing.T) {
 	}
 }
 
+// A message of a group is one envelope for every device.
+func TestR_CNT_18_GroupEnvelope(t *testing.T) {
+	e := envelope(t, nil, []byte("a message of a group"))
+	e.To = 0
+	got, err := content.DecodeEnvelope(e.Encode())
+	if err != nil || got.To != 0 || got.From != e.From || got.Device != e.Device || len(got.Initial) != 0 || !bytes.Equal(got.Message, e.Message) {
+		t.Errorf("%+v: %v", got, err)
+	}
+	e.Initial = []byte("an initial message")
+	if _, err := content.DecodeEnvelope(e.Encode()); !errors.Is(err, content.ErrMalformed) {
+		t.Errorf("with an initial message: %v", err)
+	}
+	e.Initial, e.Message = nil, []byte{}
+	if _, err := content.DecodeEnvelope(e.Encode()); !errors.Is(err, content.ErrMalformed) {
+		t.Errorf("without a message: %v", err)
+	}
+}
+
 func FuzzDecodeEnvelope(f *testing.F) {
 	f.Add(envelope(f, nil, []byte("message")).Encode())
 	f.Add(envelope(f, []byte{1}, []byte{2}).Encode())
 	f.Add(codec.Marshal([]any{1, "a@b", 1, 2, []byte{}, []byte{1}}))
+	f.Add(codec.Marshal([]any{1, "a@b", 1, 0, []byte{}, []byte{1}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if e, err := content.DecodeEnvelope(b); err == nil && !bytes.Equal(e.Encode(), b) {
 			t.Errorf("%x decodes but encodes to %x", b, e.Encode())

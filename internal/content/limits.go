@@ -10,10 +10,12 @@ const (
 	// MaxSubject is the longest subject in bytes.
 	MaxSubject = 512
 	// MaxContent bounds an encoded content object before padding, of every
-	// kind but KindSync.
+	// kind but KindSync and KindGroup.
 	MaxContent = MaxText + MaxSubject + 256
-	// MaxSync bounds one of KindSync: it holds a whole content object, or a page
-	// of history.
+	// MaxMentions bounds the people that one text mentions.
+	MaxMentions = 32
+	// MaxSync bounds one of KindSync or KindGroup: it holds a whole content
+	// object, or a page of history.
 	MaxSync = MaxPageBytes + 2<<10
 	// MaxPadded bounds a padded content object: MaxSync and what Padmé adds.
 	MaxPadded = MaxSync + 2<<10

@@ -175,7 +175,7 @@ func (s *Sent) Open() (Content, error) {
 		return Content{}, err
 	}
 	switch c.Kind {
-	case KindHeartbeat, KindFarewell, KindReceipt, KindSync, KindRepair:
+	case KindHeartbeat, KindFarewell, KindReceipt, KindSync, KindRepair, KindGroup:
 		return Content{}, ErrMalformed
 	}
 	return c, nil

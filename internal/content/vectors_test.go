@@ -104,6 +104,13 @@ func vectors(t *testing.T) []vector {
 		positive(name, c)
 	}
 	repair("repair-ask", content.Repair{Count: 3, Since: now})
+	group, err := content.NewGroup([]byte("a signal"), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	group.ID = id
+	positive("group", group)
+	positive("mentions", text(t, 0, content.Text{Text: "@bob look", Mentions: []string{"bob@example.org", "alice@example.org"}}))
 	repair("repair-done", content.Repair{Done: true, Count: 3})
 
 	negative := func(name, reason string, object []byte, refuses bool) {
@@ -118,6 +125,10 @@ func vectors(t *testing.T) []vector {
 	negative("far-future", "ErrMalformed: time of sending", with(func(o *object) { o.SentAt = uint64(1<<48 + 1) }), true)
 	negative("long-lifetime", "ErrMalformed: lifetime", with(func(o *object) { o.TTL = 2_592_001 }), true)
 	negative("heartbeat-with-body", "ErrMalformed: control content has no body", with(func(o *object) { o.Kind, o.Body = 2, []byte{0xa0} }), false)
+	negative("group-without-body", "ErrMalformed: a signal is not empty", with(func(o *object) { o.Kind, o.Body = 7, []byte{} }), false)
+	for name, list := range map[string][]string{"mentions-of-nobody": {}, "mentions-twice": {bob, bob}, "mentions-not-canonical": {"Bob@example.org"}} {
+		negative(name, "ErrMalformed: mentions", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 4: list}) }), false)
+	}
 	negative("invalid-utf-8", "ErrMalformed: text is not UTF-8", with(func(o *object) { o.Body = []byte{0xa1, 0x01, 0x61, 0xff} }), false)
 	negative("empty-subject", "ErrMalformed: not canonical", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 2: ""}) }), false)
 	negative("reply-to-zero", "ErrMalformed: a second form of no reply", with(func(o *object) { o.Body = body(map[int]any{1: "hi", 3: make([]byte, 16)}) }), false)
@@ -171,6 +182,10 @@ func vectors(t *testing.T) []vector {
 		out = append(out, vector{Name: name, Kind: "positive", From: e.From.String(), Initial: str(hex.EncodeToString(initial)),
 			Message: hex.EncodeToString(e.Message), Envelope: &encoded{CDDL: "content-envelope", Encoded: hex.EncodeToString(e.Encode())}})
 	}
+	e := envelope(t, nil, []byte("a message of a group"))
+	e.To = 0
+	out = append(out, vector{Name: "envelope-of-group", Kind: "positive", From: e.From.String(), Initial: str(""),
+		Message: hex.EncodeToString(e.Message), Envelope: &encoded{CDDL: "content-envelope", Encoded: hex.EncodeToString(e.Encode())}})
 	refusedEnvelope := func(name, reason string, refuses bool, elements ...any) {
 		out = append(out, vector{Name: name, Kind: "negative", Reason: "ErrMalformed: " + reason,
 			Envelope: &encoded{CDDL: "content-envelope", Encoded: hex.EncodeToString(codec.Marshal(elements)), Refuses: refuses}})
@@ -179,7 +194,7 @@ func vectors(t *testing.T) []vector {
 	refusedEnvelope("envelope-version-2", "unknown version", true, 2, from, 1, 2, []byte{}, m)
 	refusedEnvelope("envelope-upper-case", "address is not canonical", false, 1, "Alice@example.org", 1, 2, []byte{}, m)
 	refusedEnvelope("envelope-from-device-zero", "no device", true, 1, from, 0, 2, []byte{}, m)
-	refusedEnvelope("envelope-to-device-zero", "no device", true, 1, from, 1, 0, []byte{}, m)
+	refusedEnvelope("envelope-of-group-with-initial", "a message of a group has no handshake", false, 1, from, 1, 0, []byte{1}, m)
 	refusedEnvelope("envelope-without-message", "empty message", true, 1, from, 1, 2, []byte{}, []byte{})
 	// Maps above give no order; the file has one.
 	sortVectors(out)

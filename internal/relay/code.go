@@ -17,7 +17,7 @@ const (
 	OK            Code = 0
 	BadRequest    Code = 1  // the request itself is wrong: repeating it is useless
 	Unauthorized  Code = 2  // login failed, or the device is not on its account's list
-	NotFound      Code = 3  // no such user or device
+	NotFound      Code = 3  // no such user, device or group
 	Conflict      Code = 4  // compare-and-swap lost: read again
 	Exists        Code = 5  // the name is taken
 	RateLimited   Code = 6  // wait RetryAfter
@@ -29,13 +29,14 @@ const (
 	Stale         Code = 12 // the sender's picture of a device list is old
 	Internal      Code = 13 // a defect or an answer that nobody understands
 	RolledBack    Code = 14 // the epoch of the login is not the present one
+	NeedAudience  Code = 15 // the server does not hold that audience: send it along
 )
 
 var codeNames = [...]string{
 	OK:            "done",
 	BadRequest:    "the request is malformed",
 	Unauthorized:  "not authorised",
-	NotFound:      "no such user or device",
+	NotFound:      "no such user, device or group",
 	Conflict:      "changed meanwhile",
 	Exists:        "the name is taken",
 	RateLimited:   "too many requests",
@@ -47,6 +48,7 @@ var codeNames = [...]string{
 	Stale:         "the device list is out of date",
 	Internal:      "internal error of the server",
 	RolledBack:    "the state is not the one that the server saw last",
+	NeedAudience:  "the server does not hold the audience",
 }
 
 // Error returns the code in words.
@@ -142,7 +144,7 @@ func (c Code) HTTPStatus() int {
 		return 403
 	case NotFound:
 		return 404
-	case Conflict, Exists, Stale:
+	case Conflict, Exists, Stale, NeedAudience:
 		return 409
 	case TooLarge:
 		return 413

@@ -51,6 +51,16 @@ const (
 	// MaxTTL is how long a message may wait, and does unless its sender says
 	// less.
 	MaxTTL = 30 * 24 * time.Hour
+	// MaxGroupBlob is the longest entry of a group's log, MaxGroupEntries how many
+	// entries a log may grow to (R-REL-52).
+	MaxGroupBlob    = 16 << 10
+	MaxGroupEntries = 1 << 16
+	// MaxGroupPage is how many entries of a log one answer carries.
+	MaxGroupPage = 256
+	// MaxAudience is how many users a message to a group may name,
+	// MaxAudienceDevices how many devices of them together.
+	MaxAudience        = 1024
+	MaxAudienceDevices = 4096
 	// Heartbeat is the mean time between pings of either side; a peer that was
 	// silent for twice that is gone.
 	Heartbeat = 50 * time.Second

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func kinds() []Message {
 		&AccountRequest{}, &AccountResult{}, &PutDeviceListRequest{}, &PutPrekeysRequest{}, &PrekeyStatus{},
 		&TakeBundleRequest{}, &TakeBundleResult{}, &SendRequest{}, &AckRequest{}, &Deliver{}, &MailboxEndResult{},
 		&RecoverRequest{}, &RecoverResponse{}, &RecoverConflict{}, &SendAnswer{},
+		&GroupCreate{}, &GroupAppend{}, &GroupPlaced{}, &GroupRead{}, &GroupPage{}, &audienceList{}, &GroupSendRequest{}, &GroupSendAnswer{},
 	}
 }
 
@@ -46,6 +48,15 @@ func examples() []Message {
 		&RecoverResponse{Code: 4, Body: []byte{1}},
 		&RecoverConflict{Version: 2, Entries: [][]byte{{1}}},
 		&SendAnswer{Full: []address.Device{7, 9}, Own: []address.Device{5}},
+		&GroupCreate{Group: [16]byte{1}, Head: [32]byte{2}, Blob: []byte{3}, Token: [32]byte{4}},
+		&GroupAppend{Group: [16]byte{1}, Seq: 2, Prev: [32]byte{2}, Head: [32]byte{5}, Blob: []byte{6}, Token: [32]byte{4}, NextToken: bytes.Repeat([]byte{7}, 32)},
+		&GroupPlaced{Ok: true, Seq: 2, Head: [32]byte{5}},
+		&GroupRead{Group: [16]byte{1}, From: 1, Token: [32]byte{4}},
+		&GroupPage{Entries: []GroupEntry{{Seq: 1, Head: [32]byte{2}, Blob: []byte{3}}, {Seq: 2, Prev: [32]byte{2}, Head: [32]byte{5}, Blob: []byte{6}}},
+			Seq: 2, Head: [32]byte{5}, Moved: true},
+		&audienceList{[]GroupAudience{{User: "alice", Version: 2, Devices: []address.Device{}}, {User: "bob", Version: 1, Devices: []address.Device{7, 9}}}},
+		&GroupSendRequest{Group: [16]byte{1}, Seq: 2, Head: [32]byte{5}, Token: [32]byte{4}, ID: MessageID{8}, TTL: 60, Body: []byte{9}, Hash: NewAudience(giant(1, 1)).Hash, Audience: NewAudience(giant(1, 1)).encoded},
+		&GroupSendAnswer{Full: []GroupFull{{User: "bob", Devices: []address.Device{7, 9}}}},
 	}
 }
 
@@ -116,6 +127,57 @@ func TestR_REL_07_MessagesRefused(t *testing.T) {
 		&SendAnswer{Own: []address.Device{7, 7}},
 		&SendAnswer{Full: []address.Device{1, 2, 3, 4, 5, 6, 7, 8}},
 		&SendAnswer{Own: []address.Device{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+		// R-REL-51: what a group's requests and answers are held to.
+		&GroupCreate{},
+		&GroupCreate{Blob: long(MaxGroupBlob + 1)},
+		&GroupAppend{Seq: 2},
+		&GroupAppend{Seq: 1, Blob: long(1)},
+		&GroupAppend{Seq: MaxGroupEntries + 1, Blob: long(1)},
+		&GroupAppend{Seq: 2, Blob: long(MaxGroupBlob + 1)},
+		&GroupAppend{Seq: 2, Blob: long(1), NextToken: long(31)},
+		&GroupAppend{Seq: 2, Blob: long(1), NextToken: long(33)},
+		&GroupAppend{Seq: 2, Blob: long(1), NextToken: long(32)}, // the token of before
+		&GroupPlaced{},
+		&GroupPlaced{Seq: MaxGroupEntries + 1},
+		&GroupRead{},
+		&GroupPage{},
+		&GroupPage{Seq: MaxGroupEntries + 1},
+		&GroupPage{Seq: 2, More: true},
+		&GroupPage{Seq: 2, Entries: []GroupEntry{{Seq: 1, Blob: long(1)}}},
+		&GroupPage{Seq: 2, More: true, Entries: []GroupEntry{{Seq: 2, Blob: long(1)}}},
+		&GroupPage{Seq: 2, Entries: []GroupEntry{{Seq: 2, Head: [32]byte{1}, Blob: long(1)}}},
+		&GroupPage{Seq: 2, Entries: []GroupEntry{{Seq: 3, Blob: long(1)}}},
+		&GroupPage{Seq: 2, Entries: []GroupEntry{{Seq: 0, Blob: long(1)}, {Seq: 1, Blob: long(1)}, {Seq: 2, Blob: long(1)}}},
+		&GroupPage{Seq: 3, Entries: []GroupEntry{{Seq: 1, Blob: long(1)}, {Seq: 3, Blob: long(1)}}},
+		&GroupPage{Seq: 2, Entries: []GroupEntry{{Seq: 1, Blob: long(1)}, {Seq: 2, Prev: [32]byte{1}, Blob: long(1)}}},
+		&GroupPage{Seq: 1, Entries: []GroupEntry{{Seq: 1}}},
+		&GroupPage{Seq: 1, Entries: []GroupEntry{{Seq: 1, Blob: long(MaxGroupBlob + 1)}}},
+		&audienceList{},
+		&audienceList{[]GroupAudience{{User: "", Version: 1}}},
+		&audienceList{[]GroupAudience{{User: user, Version: 1}}},
+		&audienceList{[]GroupAudience{{User: "bob"}}},
+		&audienceList{[]GroupAudience{{User: "bob", Version: 1}, {User: "bob", Version: 1}}},
+		&audienceList{[]GroupAudience{{User: "bob", Version: 1}, {User: "alice", Version: 1}}},
+		&audienceList{[]GroupAudience{{User: "bob", Version: 1, Devices: []address.Device{0}}}},
+		&audienceList{[]GroupAudience{{User: "bob", Version: 1, Devices: []address.Device{7, 7}}}},
+		&audienceList{[]GroupAudience{{User: "bob", Version: 1, Devices: []address.Device{9, 7}}}},
+		&audienceList{[]GroupAudience{{User: "bob", Version: 1, Devices: []address.Device{1, 2, 3, 4, 5, 6, 7, 8, 9}}}},
+		&audienceList{giant(MaxAudience+1, 1)},
+		&audienceList{giant(MaxAudienceDevices/8+1, 8)},
+		&GroupSendRequest{Seq: 1},
+		&GroupSendRequest{Body: long(1)},
+		&GroupSendRequest{Seq: MaxGroupEntries + 1, Body: long(1)},
+		&GroupSendRequest{Seq: 1, Body: long(1), TTL: -1},
+		&GroupSendRequest{Seq: 1, Body: long(1), TTL: int64(MaxTTL/time.Second) + 1},
+		&GroupSendAnswer{},
+		&GroupSendAnswer{Stale: &GroupStale{}},
+		&GroupSendAnswer{Stale: &GroupStale{Seq: 1}, Lists: []string{"bob"}},
+		&GroupSendAnswer{Lists: []string{"bob"}, Full: []GroupFull{{User: "bob", Devices: []address.Device{1}}}},
+		&GroupSendAnswer{Lists: []string{"bob", "alice"}},
+		&GroupSendAnswer{Lists: []string{""}},
+		&GroupSendAnswer{Full: []GroupFull{{User: "bob"}}},
+		&GroupSendAnswer{Full: []GroupFull{{User: "bob", Devices: []address.Device{9, 7}}}},
+		&GroupSendAnswer{Full: []GroupFull{{User: "bob", Devices: []address.Device{1}}, {User: "bob", Devices: []address.Device{2}}}},
 		&AckRequest{},
 		&AckRequest{Seqs: make([]uint64, MaxAcks+1)},
 		&Deliver{},
@@ -142,6 +204,91 @@ func TestR_REL_07_MessagesRefused(t *testing.T) {
 	if got, err := DecodeSend(large.Encode()); err != nil || !got.TooLarge() {
 		t.Errorf("an own copy over the limit: %v", err)
 	}
+}
+
+// giant is an audience of so many users with so many devices each.
+func giant(users, devices int) []GroupAudience {
+	var all []GroupAudience
+	for i := range users {
+		m := GroupAudience{User: fmt.Sprintf("user%06d", i), Version: 1}
+		for d := range devices {
+			m.Devices = append(m.Devices, address.Device(d+1))
+		}
+		all = append(all, m)
+	}
+	return all
+}
+
+// R-REL-47: an audience has one encoding and one hash, in whatever order its
+// members are named, and the largest fits a request with the largest body.
+func TestR_REL_47_Audience(t *testing.T) {
+	members := giant(MaxAudienceDevices/8, 8)
+	for i := range members {
+		members[i].User += string(bytes.Repeat([]byte("u"), MaxUser-len(members[i].User)))
+		for d := range members[i].Devices {
+			members[i].Devices[d] += 1 << 63
+		}
+	}
+	a := NewAudience(members)
+	mixed := slices.Clone(members)
+	slices.Reverse(mixed)
+	for i := range mixed {
+		mixed[i].Devices = slices.Clone(mixed[i].Devices)
+		slices.Reverse(mixed[i].Devices)
+	}
+	if b := NewAudience(mixed); b.Hash != a.Hash {
+		t.Error("the order of the members makes another audience")
+	}
+	members[0].Version++
+	if NewAudience(members).Hash == a.Hash {
+		t.Error("another version is the same audience")
+	}
+	g := GroupSend{Seq: MaxGroupEntries, TTL: int64(MaxTTL / time.Second), Body: make([]byte, MaxEnvelope)}
+	body := g.Request(a, true)
+	if FrameSize(len(body)) > MaxPacket {
+		t.Fatalf("a frame of %d bytes", FrameSize(len(body)))
+	}
+	var r GroupSendRequest
+	if err := Decode(body, &r); err != nil || r.TooLarge() {
+		t.Fatal(err)
+	}
+	got, err := ParseAudience(r.Audience)
+	if err != nil || got.Hash != a.Hash || !reflect.DeepEqual(got.Members(), a.Members()) {
+		t.Fatalf("the audience changes on the way: %v", err)
+	}
+	r.Body = make([]byte, MaxEnvelope+1)
+	if Decode(codec.Marshal(&r), &r) != nil || !r.TooLarge() {
+		t.Error("a body over the limit has no code of its own")
+	}
+	if _, err := ParseAudience(codec.Marshal(&audienceList{giant(MaxAudience, 4)})); err != nil {
+		t.Errorf("the largest audience: %v", err)
+	}
+	answer := GroupSendAnswer{}
+	for _, m := range giant(MaxAudience, 4) {
+		answer.Full = append(answer.Full, GroupFull{User: m.User, Devices: m.Devices})
+	}
+	if err := Decode(answer.Body(), new(GroupSendAnswer)); err != nil {
+		t.Errorf("the largest answer: %v", err)
+	}
+}
+
+// FuzzParseAudience: what is accepted has that encoding, and within the bounds.
+func FuzzParseAudience(f *testing.F) {
+	f.Add(codec.Marshal(&audienceList{giant(3, 2)}))
+	f.Add(codec.Marshal(&audienceList{giant(1, 0)}))
+	f.Add(codec.Marshal(&audienceList{giant(2, 9)}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := ParseAudience(b)
+		if err != nil {
+			return
+		}
+		if !bytes.Equal(codec.Marshal(&audienceList{a.Members()}), b) || NewAudience(a.Members()).Hash != a.Hash {
+			t.Fatal("what was accepted encodes to other bytes")
+		}
+		if n := len(a.Members()); n == 0 || n > MaxAudience {
+			t.Fatalf("%d users", n)
+		}
+	})
 }
 
 // R-REL-30: the largest envelopes for every device of both accounts fit one
@@ -248,7 +395,7 @@ func TestR_REL_26_Refusals(t *testing.T) {
 			t.Errorf("ParseError(%d) = %+v, want %+v", c.code, *got, c.want)
 		}
 	}
-	for c := OK; c <= Internal+1; c++ {
+	for c := OK; c <= NeedAudience+1; c++ {
 		if c.Error() == "" || c.HTTPStatus() < 200 {
 			t.Errorf("code %d has no words or no status", c)
 		}

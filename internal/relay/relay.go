@@ -9,8 +9,8 @@
 // a device has a login, as one POST to [PathRegister].
 //
 // Not its concern: connections (package relayclient and package server),
-// stores, and what is inside an envelope, a device list entry, a prekey upload
-// or a bundle. All four are opaque bytes here.
+// stores, and what is inside an envelope, a device list entry, a prekey upload,
+// a bundle or an entry of a group's log. All five are opaque bytes here.
 package relay
 
 // Paths of the two things that a server answers (R-REL-01).
@@ -43,6 +43,10 @@ const (
 	OpPing          Op = 11 // either side; the other answers with Pong
 	OpPong          Op = 12
 	OpMailboxEnd    Op = 13 // where the device has caught up
+	OpGroupCreate   Op = 14
+	OpGroupAppend   Op = 15
+	OpGroupRead     Op = 16
+	OpGroupSend     Op = 17
 )
 
 // Close codes of the WebSocket beside those of RFC 6455 (R-REL-20, R-REL-24).

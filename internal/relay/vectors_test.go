@@ -22,6 +22,8 @@ func TestVectors(t *testing.T) {
 		"relay-account", "relay-account-page", "relay-entry", "relay-upload", "relay-prekey-status",
 		"relay-take", "relay-bundle", "relay-send", "relay-ack", "relay-deliver", "relay-mailbox-end",
 		"relay-recover", "relay-recover-answer", "relay-recover-conflict", "relay-send-answer",
+		"relay-group-create", "relay-group-append", "relay-group-placed", "relay-group-read", "relay-group-page",
+		"relay-audience", "relay-group-send", "relay-group-send-answer",
 	}
 	var vectors []vectorfile.Vector
 	done := map[string]bool{}
@@ -48,6 +50,9 @@ func TestVectors(t *testing.T) {
 	copies := SendRequest{To: "bob", ListVersion: 2, Messages: []Outgoing{{Device: 7, Body: []byte{1}}, {Device: 9, Body: []byte{2}}},
 		Own: &OwnCopies{ListVersion: 4, Messages: []Outgoing{{Device: 5, Body: []byte{3}}}}}
 	alone := SendRequest{To: "bob", ListVersion: 2, Messages: copies.Messages[:1], Own: &OwnCopies{ListVersion: 1, Messages: []Outgoing{}}}
+	team := NewAudience([]GroupAudience{{User: "carol", Version: 1, Devices: []address.Device{3}},
+		{User: "bob", Version: 2, Devices: []address.Device{9, 7}}, {User: "alice", Version: 1}})
+	toTeam := GroupSend{Group: [16]byte{1}, Seq: 2, Head: [32]byte{5}, Token: [32]byte{4}, ID: MessageID{8}, Body: []byte{9}}
 	hx := hex.EncodeToString
 	public := hx(device.Public().(ed25519.PublicKey))
 	body := codec.Marshal(&login)
@@ -72,6 +77,23 @@ func TestVectors(t *testing.T) {
 		vectorfile.Positive("a send of a device that is alone", vectorfile.Fields{"object": object("relay-send", alone.Encode())}),
 		vectorfile.Positive("a send that left an own device out", vectorfile.Fields{
 			"object": object("relay-send-answer", (&SendAnswer{Own: []address.Device{5}}).Body()),
+		}),
+		vectorfile.Positive("an entry that does not end its epoch", vectorfile.Fields{
+			"object": object("relay-group-append", codec.Marshal(&GroupAppend{Group: [16]byte{1}, Seq: 3, Prev: [32]byte{5}, Head: [32]byte{6}, Blob: []byte{7}, Token: [32]byte{4}})),
+		}),
+		vectorfile.Positive("an entry that was not placed", vectorfile.Fields{
+			"object": object("relay-group-placed", codec.Marshal(&GroupPlaced{Seq: 9, Head: [32]byte{5}})),
+		}),
+		vectorfile.Positive("a message to a group and its audience", vectorfile.Fields{
+			"audience": object("relay-audience", team.encoded), "audience_hash": hx(team.Hash[:]),
+			"by_hash": object("relay-group-send", toTeam.Request(team, false)),
+			"whole":   object("relay-group-send", toTeam.Request(team, true)),
+		}),
+		vectorfile.Positive("a message to a group that has moved on", vectorfile.Fields{
+			"object": object("relay-group-send-answer", (&GroupSendAnswer{Stale: &GroupStale{Seq: 3, Head: [32]byte{6}}}).Body()),
+		}),
+		vectorfile.Positive("a message to a group whose members' lists have moved on", vectorfile.Fields{
+			"object": object("relay-group-send-answer", (&GroupSendAnswer{Lists: []string{"bob", "alice"}}).Body()),
 		}),
 		vectorfile.Positive("a packet of a ping and a pong", vectorfile.Fields{
 			"packet": hx(AppendFrame(AppendFrame(nil, Frame{Kind: uint64(OpPing)}), Frame{Kind: uint64(OpPong)})),
@@ -155,6 +177,34 @@ func TestVectors(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 		o := map[string]any{"cddl": "relay-send-answer", "encoded": hx(c.body)}
+		if c.cddl {
+			o["cddl_refuses"] = true
+		}
+		refused(c.name, "relay.ErrMalformed", vectorfile.Fields{"object": o})
+	}
+	for _, c := range []struct {
+		name, rule string
+		m          Message
+		cddl       bool
+	}{
+		{"a group entry that is the first", "relay-group-append", &GroupAppend{Seq: 1, Blob: []byte{1}}, true},
+		{"a group entry whose next token is the present one", "relay-group-append", &GroupAppend{Seq: 2, Blob: []byte{1}, NextToken: make([]byte, 32)}, false},
+		{"a group entry with a short next token", "relay-group-append", &GroupAppend{Seq: 2, Blob: []byte{1}, NextToken: make([]byte, 31)}, true},
+		{"a page with a gap", "relay-group-page", &GroupPage{Seq: 3, Entries: []GroupEntry{{Seq: 1, Blob: []byte{1}}, {Seq: 3, Blob: []byte{1}}}}, false},
+		{"a page that ends at another head", "relay-group-page", &GroupPage{Seq: 1, Head: [32]byte{1}, Entries: []GroupEntry{{Seq: 1, Blob: []byte{1}}}}, false},
+		{"an audience of nobody", "relay-audience", &audienceList{}, true},
+		{"an audience that names a user twice", "relay-audience", &audienceList{[]GroupAudience{{User: "bob", Version: 1}, {User: "bob", Version: 1}}}, false},
+		{"an audience out of order", "relay-audience", &audienceList{[]GroupAudience{{User: "bob", Version: 1}, {User: "alice", Version: 1}}}, false},
+		{"an audience of no version", "relay-audience", &audienceList{[]GroupAudience{{User: "bob"}}}, true},
+		{"a message to a group without a body", "relay-group-send", &GroupSendRequest{Seq: 1}, true},
+		{"a group send answer that says two things", "relay-group-send-answer", &GroupSendAnswer{Stale: &GroupStale{Seq: 1}, Lists: []string{"bob"}}, false},
+		{"a group send answer that says nothing", "relay-group-send-answer", &GroupSendAnswer{}, false},
+	} {
+		body := codec.Marshal(c.m)
+		if err := Decode(body, kindOf(c.m)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		o := map[string]any{"cddl": c.rule, "encoded": hx(body)}
 		if c.cddl {
 			o["cddl_refuses"] = true
 		}

@@ -353,8 +353,11 @@ func (a answer) decode(result relay.Message) error {
 		}
 		return nil
 	}
-	if _, may := result.(*relay.SendAnswer); may && len(a.body) == 0 {
-		return nil // nothing to say beyond the code
+	if len(a.body) == 0 {
+		switch result.(type) {
+		case *relay.SendAnswer, *relay.GroupSendAnswer:
+			return nil // nothing to say beyond the code
+		}
 	}
 	if relay.Decode(a.body, result) != nil {
 		return ErrProtocol

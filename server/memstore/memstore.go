@@ -26,6 +26,7 @@ type Store struct {
 	keys       map[keySet]map[uint64][]byte
 	batches    map[keySet][]server.BatchID
 	epochs     map[server.Device]server.Epoch
+	groups     map[server.GroupID]*group
 	generation uint64
 	seq        server.Seq
 	boxes      map[server.Device]*box
@@ -63,6 +64,7 @@ func New() *Store {
 		keys:       make(map[keySet]map[uint64][]byte),
 		batches:    make(map[keySet][]server.BatchID),
 		epochs:     make(map[server.Device]server.Epoch),
+		groups:     make(map[server.GroupID]*group),
 		boxes:      make(map[server.Device]*box),
 		generation: 1,
 	}

@@ -10,7 +10,7 @@ import (
 // The suite holds what every store owes: R-STO-01 to R-STO-11, R-STO-13,
 // R-STO-14, R-STO-17 and R-STO-18.
 // R-STO-02 R-STO-03 R-STO-04 R-STO-05 R-STO-06 R-STO-07 R-STO-08 R-STO-09
-// R-STO-10 R-STO-11
+// R-STO-10 R-STO-11 R-STO-30 R-STO-31 R-STO-32 R-STO-33 R-STO-34
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(testing.TB) (func() (storetest.Store, error), bool) {
 		return func() (storetest.Store, error) { return memstore.New(), nil }, false

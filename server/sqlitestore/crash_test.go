@@ -70,6 +70,20 @@ func child(dir, round string) {
 			}
 		})
 	}
+	wg.Go(func() {
+		c := killGroup(r)
+		if err := s.CreateGroup(ctx, c); err != nil {
+			say("E %v", err)
+			return
+		}
+		for seq := uint64(2); ; seq++ {
+			if _, err := s.AppendGroup(ctx, killEntry(r, seq)); err != nil {
+				say("E %v", err)
+				return
+			}
+			say("G %d", seq)
+		}
+	})
 	taker := server.Device{User: "taker", ID: 1}
 	var batch sync.Mutex
 	put := uint64(0)
@@ -154,7 +168,32 @@ func killEnvelope(round, sender, n uint64) server.Envelope {
 	}
 }
 
-// R-STO-01, R-STO-07: whatever was acknowledged when the process was killed is
+// killGroup is the group of a round; every fifth entry begins an epoch.
+func killGroup(round uint64) server.GroupCreation {
+	e := killEntry(round, 1)
+	return server.GroupCreation{Group: e.Group, Token: e.Token, Entry: e.Entry}
+}
+
+func killEntry(round, seq uint64) server.GroupAppend {
+	head := func(seq uint64) (h server.GroupHead) {
+		binary.BigEndian.PutUint64(h[:], seq)
+		return h
+	}
+	token := func(seq uint64) (t server.GroupToken) {
+		binary.BigEndian.PutUint64(t[:], (seq-1)/5+1)
+		return t
+	}
+	a := server.GroupAppend{Group: server.GroupID{byte(round)}, Token: token(seq), Entry: server.GroupEntry{Seq: seq, Head: head(seq), Blob: bytes.Repeat([]byte{byte(seq)}, 100)}}
+	if seq > 1 {
+		a.Entry.Prev = head(seq - 1)
+	}
+	if next := token(seq + 1); next != a.Token {
+		a.Next = &next
+	}
+	return a
+}
+
+// R-STO-01, R-STO-07, R-STO-30: whatever was acknowledged when the process was killed is
 // there when the store is opened again, and no key that was given comes back.
 func TestR_STO_01_kill(t *testing.T) {
 	dir := t.TempDir()
@@ -163,7 +202,7 @@ func TestR_STO_01_kill(t *testing.T) {
 	ok(t, s.CreateAccount(ctx, server.Registration{User: "taker"}))
 	ok(t, s.Close())
 	given := map[uint64]bool{}
-	total := 0
+	total, entries := 0, uint64(0)
 	for round := range uint64(6) {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), childDir+"="+dir, fmt.Sprintf("%s_ROUND=%d", childDir, round+1))
@@ -173,6 +212,7 @@ func TestR_STO_01_kill(t *testing.T) {
 		ok(t, cmd.Start())
 		limit := 50 + rand.IntN(3000)
 		var acked [childSenders][]uint64
+		placed := uint64(0)
 		lines := bufio.NewReader(out)
 		for n := 0; ; n++ {
 			if n == limit {
@@ -188,6 +228,8 @@ func TestR_STO_01_kill(t *testing.T) {
 				fmt.Sscanf(line, "A %d %d", &sender, &number)
 				acked[sender] = append(acked[sender], number)
 				total++
+			case line[0] == 'G':
+				fmt.Sscanf(line, "G %d", &placed)
 			case line[0] == 'T':
 				fmt.Sscanf(line, "T %d", &number)
 				if given[number] {
@@ -223,6 +265,15 @@ func TestR_STO_01_kill(t *testing.T) {
 				}
 			}
 		}
+		for seq := uint64(1); seq <= placed; seq++ {
+			want := killEntry(round+1, seq)
+			got, st, err := s.ReadGroup(ctx, want.Group, want.Token, seq, 1, 1)
+			ok(t, err)
+			if len(got) != 1 || got[0].Seq != seq || got[0].Head != want.Entry.Head || !bytes.Equal(got[0].Blob, want.Entry.Blob) || st.Ended != (st.Seq%5 == 0) {
+				t.Fatalf("round %d: entry %d was acknowledged and is %+v of %+v", round, seq, got, st)
+			}
+		}
+		entries += placed
 		for {
 			taken, err := s.TakeOneTime(ctx, server.Device{User: "taker", ID: 1})
 			ok(t, err)
@@ -236,8 +287,8 @@ func TestR_STO_01_kill(t *testing.T) {
 		}
 		ok(t, s.Close())
 	}
-	if total < 200 || len(given) < 50 {
-		t.Fatalf("only %d messages and %d keys: the rounds prove nothing", total, len(given))
+	if total < 200 || len(given) < 50 || entries < 50 {
+		t.Fatalf("only %d messages, %d keys and %d entries: the rounds prove nothing", total, len(given), entries)
 	}
 }
 

@@ -34,15 +34,21 @@ func TestR_STO_21_a_damaged_epoch_is_none(t *testing.T) {
 	}
 }
 
-// A store from before epochs gets the table when it is opened, and keeps what it
-// has. A crash in the middle is one of the two.
+// A store from before epochs, or before groups, gets the tables when it is
+// opened, and keeps what it has. A crash in the middle is one of the two.
 func TestR_STO_20_the_first_schema_is_brought_up_to_date(t *testing.T) {
 	ctx := context.Background()
 	dir, s := withAlice(t)
 	ok(t, s.Close())
 	path := filepath.Join(dir, fileName)
-	sql(t, path, "DROP TABLE epoch; PRAGMA user_version = 1")
-	for range 2 {
+	noGroups := "DROP TABLE grouplog; DROP TABLE groupepoch; DROP TABLE groupentry;"
+	for _, older := range []string{
+		noGroups + "DROP TABLE epoch; PRAGMA user_version = 1", "",
+		noGroups + "PRAGMA user_version = 2", "",
+	} {
+		if older != "" {
+			sql(t, path, older)
+		}
 		s = mustOpen(t, dir)
 		if a, err := s.Account(ctx, "alice"); err != nil || string(a.Record) != "r" {
 			t.Fatalf("%+v, %v", a, err)
@@ -55,6 +61,8 @@ func TestR_STO_20_the_first_schema_is_brought_up_to_date(t *testing.T) {
 	if err := s.AdvanceEpoch(ctx, dev, server.Epoch{1}, server.Epoch{3}); !errors.Is(err, server.ErrConflict) {
 		t.Fatalf("%v, want ErrConflict", err)
 	}
+	group := server.GroupCreation{Group: server.GroupID{1}, Token: server.GroupToken{2}, Entry: server.GroupEntry{Seq: 1, Head: server.GroupHead{3}, Blob: []byte("b")}}
+	ok(t, s.CreateGroup(ctx, group))
 	ok(t, s.Check(ctx))
 }
 

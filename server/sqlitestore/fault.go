@@ -77,7 +77,7 @@ var errStop = errors.New("enough")
 // changed, which concerns one request and not its batch.
 func definite(err error) bool {
 	for _, e := range []error{server.ErrNotFound, server.ErrExists, server.ErrConflict, server.ErrInvite,
-		server.ErrFull, server.ErrRemoved, errRow} {
+		server.ErrFull, server.ErrRemoved, server.ErrInvalid, errRow} {
 		if errors.Is(err, e) {
 			return true
 		}

@@ -190,7 +190,9 @@ func TestR_STO_20_refuse(t *testing.T) {
 		spoil func(t *testing.T, path string)
 		want  error
 	}{
-		{"newer", func(t *testing.T, path string) { sql(t, path, "PRAGMA user_version = 3") }, server.ErrNewer},
+		{"newer", func(t *testing.T, path string) {
+			sql(t, path, fmt.Sprintf("PRAGMA user_version = %d", schemaVersion+1))
+		}, server.ErrNewer},
 		{"never released", func(t *testing.T, path string) { sql(t, path, "PRAGMA user_version = 0") }, server.ErrDamaged},
 		{"another program's", func(t *testing.T, path string) { sql(t, path, "PRAGMA application_id = 1") }, server.ErrDamaged},
 		{"a table is missing", func(t *testing.T, path string) { sql(t, path, "DROP TABLE upload") }, server.ErrDamaged},

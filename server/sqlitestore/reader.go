@@ -10,6 +10,7 @@ import (
 type reader struct {
 	c                                               *conn
 	read, stat, count, account, invite, meta, check *stmt
+	groupView, groupEntries                         *stmt
 }
 
 func newReader(path string) (*reader, error) {
@@ -25,6 +26,7 @@ func newReader(path string) (*reader, error) {
 	}{
 		{&r.read, sqlRead, 6}, {&r.stat, sqlStat, 3}, {&r.count, sqlCount, 2},
 		{&r.account, sqlAccountOf, 3}, {&r.invite, sqlInviteOf, 3}, {&r.meta, sqlMeta, 1},
+		{&r.groupView, sqlGroupView, 9}, {&r.groupEntries, sqlGroupEntries, 5},
 		{&r.check, "PRAGMA integrity_check(1)", 1},
 	} {
 		if *p.to, err = c.prepare(p.sql, p.columns); err != nil {

@@ -5,7 +5,7 @@ const applicationID = 0x7061776c
 
 // schemaVersion is kept in PRAGMA user_version; a newer one is refused
 // (R-STO-20).
-const schemaVersion = 2
+const schemaVersion = 3
 
 // schema of this version. Times are Unix milliseconds. Every column sum is the
 // CRC-32C of the row's lasting content (sum.go), since SQLite itself does not
@@ -73,7 +73,7 @@ CREATE TABLE message (
 CREATE UNIQUE INDEX message_id ON message (dev, id);
 CREATE INDEX message_pending ON message (dev) WHERE body IS NOT NULL;
 CREATE INDEX message_due ON message (due);
-` + schemaEpoch
+` + schemaEpoch + schemaGroups
 
 // schemaEpoch is what version 2 added. An epoch has a row of its own because it
 // is written at every login and the rest of a device's row hardly ever.
@@ -82,6 +82,38 @@ CREATE TABLE epoch (
   dev INTEGER PRIMARY KEY,
   value BLOB NOT NULL,
   sum INTEGER NOT NULL
+);
+`
+
+// schemaGroups is what version 3 added: the end of each group's log, the entries,
+// and for each epoch its token's hash and the entries placed under it; last is
+// zero while the epoch is the present one.
+const schemaGroups = `
+CREATE TABLE grouplog (
+  num INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  seq INTEGER NOT NULL,
+  head BLOB NOT NULL,
+  sum INTEGER NOT NULL
+);
+
+CREATE TABLE groupepoch (
+  grp INTEGER NOT NULL,
+  token BLOB NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL DEFAULT 0,
+  sum INTEGER NOT NULL,
+  PRIMARY KEY (grp, token)
+) WITHOUT ROWID;
+
+CREATE TABLE groupentry (
+  grp INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  prev BLOB NOT NULL,
+  head BLOB NOT NULL,
+  blob BLOB NOT NULL,
+  sum INTEGER NOT NULL,
+  UNIQUE (grp, seq)
 );
 `
 
@@ -123,7 +155,20 @@ const (
 	sqlSetEpoch    = `INSERT INTO epoch (dev, value, sum) VALUES (?1, ?2, ?3) ON CONFLICT (dev) DO UPDATE SET value = excluded.value, sum = excluded.sum`
 	sqlDropEpoch   = `DELETE FROM epoch WHERE dev = ?1`
 	sqlVoidEpochs  = `DELETE FROM epoch`
+
+	sqlGroup         = `SELECT num FROM grouplog WHERE id = ?1`
+	sqlAddGroup      = `INSERT INTO grouplog (id, seq, head, sum) VALUES (?1, 1, ?2, ?3) RETURNING num`
+	sqlSetGroup      = `UPDATE grouplog SET seq = ?2, head = ?3, sum = ?4 WHERE num = ?1`
+	sqlAddGroupEpoch = `INSERT INTO groupepoch (grp, token, first, sum) VALUES (?1, ?2, ?3, ?4)`
+	sqlEndGroupEpoch = `UPDATE groupepoch SET last = ?3, sum = ?4 WHERE grp = ?1 AND token = ?2`
+	sqlAddGroupEntry = `INSERT INTO groupentry (grp, seq, prev, head, blob, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)`
+	sqlGroupEntry    = `SELECT seq, prev, head, blob, sum FROM groupentry WHERE grp = ?1 AND seq = ?2`
 )
+
+// sqlGroupView serves both sides.
+const sqlGroupView = `SELECT g.num, g.seq, g.head, g.sum, e.first, e.last, e.sum, x.head, e.token
+ FROM grouplog g JOIN groupepoch e ON e.grp = g.num AND e.token = ?2
+ LEFT JOIN groupentry x ON x.grp = g.num AND x.seq = e.last WHERE g.id = ?1`
 
 // Statements of the readers.
 const (
@@ -131,5 +176,7 @@ const (
  WHERE dev = (SELECT num FROM device WHERE user = ?1 AND id = ?2) AND body IS NOT NULL AND seq > ?3 ORDER BY seq LIMIT ?4`
 	sqlStat = `SELECT count(*), coalesce(sum(length(body)), 0), min(at) FROM message
  WHERE dev = (SELECT num FROM device WHERE user = ?1 AND id = ?2) AND body IS NOT NULL`
+	sqlGroupEntries = `SELECT seq, prev, head, blob, sum FROM groupentry WHERE grp = ?1 AND seq >= ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4`
+
 	sqlCount = `SELECT kind, count(*) FROM onetime WHERE dev = (SELECT num FROM device WHERE user = ?1 AND id = ?2) GROUP BY kind`
 )

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/pawl-chat/pawl/server"
@@ -165,14 +166,15 @@ func inspect(c *conn, path string) error {
 	if version > schemaVersion {
 		return fmt.Errorf("%w: schema %d, this one knows %d", server.ErrNewer, version, schemaVersion)
 	}
-	switch version {
-	case schemaVersion:
-	case 1:
-		if err := c.run("BEGIN IMMEDIATE;" + schemaEpoch + "PRAGMA user_version = 2; COMMIT"); err != nil {
+	if version < 1 {
+		return fmt.Errorf("%w: schema version %d was never released", server.ErrDamaged, version)
+	}
+	if version < schemaVersion {
+		added := [...]string{2: schemaEpoch, 3: schemaGroups}
+		err := c.run(fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", strings.Join(added[version+1:], ""), schemaVersion))
+		if err != nil {
 			return err
 		}
-	default:
-		return fmt.Errorf("%w: schema version %d was never released", server.ErrDamaged, version)
 	}
 	// A file shorter than its page count was cut off. What the log still holds
 	// must be in the file first.

@@ -47,3 +47,16 @@ func sumEpoch(dev server.Device, epoch []byte) int64 {
 func sumInvite(hash []byte, expires, uses int64) int64 {
 	return sum([3]int64{expires, uses}, hash, nil)
 }
+
+func sumGroup(group server.GroupID, seq int64, head []byte) int64 {
+	return sum([3]int64{seq}, group[:], head)
+}
+
+// sumGroupEpoch covers the head of the last entry, which the row does not hold.
+func sumGroupEpoch(group server.GroupID, token server.GroupToken, first, last int64, end []byte) int64 {
+	return sum([3]int64{first, last, sum([3]int64{}, nil, end)}, group[:], token[:])
+}
+
+func sumGroupEntry(group server.GroupID, seq int64, prev, head, blob []byte) int64 {
+	return sum([3]int64{seq, sum([3]int64{}, prev, head)}, group[:], blob)
+}

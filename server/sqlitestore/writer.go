@@ -53,6 +53,8 @@ type writer struct {
 	invite, useInvite, putInvite, dropInvites                   *stmt
 	addUpload, trimUploads, dropOneTime, addOneTime, take, void *stmt
 	epoch, setEpoch, dropEpoch, voidEpochs                      *stmt
+	group, groupView, groupEntry, addGroup, setGroup            *stmt
+	addGroupEntry, addGroupEpoch, endGroupEpoch                 *stmt
 	ckptNoop, ckptPassive, ckptTruncate                         *stmt
 }
 
@@ -102,6 +104,9 @@ func newWriter(path string, hub *server.Hub, fatal func(error)) (_ *writer, err 
 		{&w.trimUploads, sqlTrimUploads, 0}, {&w.dropOneTime, sqlDropOneTime, 0}, {&w.addOneTime, sqlAddOneTime, 0},
 		{&w.take, sqlTake, 3}, {&w.void, sqlVoid, 0},
 		{&w.epoch, sqlEpochOf, 2}, {&w.setEpoch, sqlSetEpoch, 0}, {&w.dropEpoch, sqlDropEpoch, 0}, {&w.voidEpochs, sqlVoidEpochs, 0},
+		{&w.group, sqlGroup, 1}, {&w.groupView, sqlGroupView, 9}, {&w.groupEntry, sqlGroupEntry, 5},
+		{&w.addGroup, sqlAddGroup, 1}, {&w.setGroup, sqlSetGroup, 0}, {&w.addGroupEntry, sqlAddGroupEntry, 0},
+		{&w.addGroupEpoch, sqlAddGroupEpoch, 0}, {&w.endGroupEpoch, sqlEndGroupEpoch, 0},
 		{&w.ckptNoop, "PRAGMA wal_checkpoint(NOOP)", 3}, {&w.ckptPassive, "PRAGMA wal_checkpoint(PASSIVE)", 3},
 		{&w.ckptTruncate, "PRAGMA wal_checkpoint(TRUNCATE)", 3},
 	} {

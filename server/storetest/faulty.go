@@ -76,6 +76,25 @@ func (f *Faulty) AdvanceEpoch(ctx context.Context, dev server.Device, from, to s
 	return faultyVoid(f, "AdvanceEpoch", func() error { return f.Store.AdvanceEpoch(ctx, dev, from, to) })
 }
 
+func (f *Faulty) CreateGroup(ctx context.Context, c server.GroupCreation) error {
+	return faultyVoid(f, "CreateGroup", func() error { return f.Store.CreateGroup(ctx, c) })
+}
+
+func (f *Faulty) AppendGroup(ctx context.Context, a server.GroupAppend) (server.GroupState, error) {
+	return faulty(f, "AppendGroup", func() (server.GroupState, error) { return f.Store.AppendGroup(ctx, a) })
+}
+
+func (f *Faulty) ReadGroup(ctx context.Context, group server.GroupID, token server.GroupToken, from uint64, limit, maxBytes int) (e []server.GroupEntry, st server.GroupState, err error) {
+	e, err = faulty(f, "ReadGroup", func() (e []server.GroupEntry, err error) {
+		e, st, err = f.Store.ReadGroup(ctx, group, token, from, limit, maxBytes)
+		return e, err
+	})
+	if err != nil {
+		st = server.GroupState{}
+	}
+	return e, st, err
+}
+
 func (f *Faulty) PutInvite(ctx context.Context, i server.Invite) error {
 	return faultyVoid(f, "PutInvite", func() error { return f.Store.PutInvite(ctx, i) })
 }
@@ -195,8 +214,19 @@ func runStory(t *testing.T, f Factory, decide func(string) Fault) {
 		delivered = append(delivered, ids(msgs)...)
 		again(h, func() error { return s.Ack(h.ctx, one, seqs) })
 	}
+	team := &roster{h: h, id: server.GroupID{1}, token: server.GroupToken{1, 1}}
+	team.held = []server.GroupEntry{{Seq: 1, Head: server.GroupHead{1, 1}, Blob: []byte("create")}}
+	again(h, func() error { return s.CreateGroup(h.ctx, team.creation()) })
+	place := func(a server.GroupAppend) {
+		again(h, func() error { _, err := s.AppendGroup(h.ctx, a); return err })
+		team.held = append(team.held, a.Entry)
+		if a.Next != nil {
+			team.token = *a.Next
+		}
+	}
 	var acked []uint64
 	for n := range uint64(6) {
+		place(team.next("change"))
 		again(h, func() error { return s.AdvanceEpoch(h.ctx, one, server.Epoch{byte(n)}, server.Epoch{byte(n + 1)}) })
 		again(h, func() error {
 			_, err := s.Append(h.ctx, []server.Envelope{envelope(one, n+1), envelope(two, n+1)})
@@ -206,6 +236,9 @@ func runStory(t *testing.T, f Factory, decide func(string) Fault) {
 		take()
 		if n%2 == 1 {
 			deliver()
+		}
+		if n == 2 {
+			place(team.epoch("rekey", 2))
 		}
 		if n == 3 {
 			again(h, func() error {
@@ -229,4 +262,6 @@ func runStory(t *testing.T, f Factory, decide func(string) Fault) {
 		h.Fatalf("delivered %v, acknowledged %v", delivered, acked)
 	}
 	h.wantIDs(two)
+	team.sees(server.GroupToken{1, 1}, 3, 1, 5, true)
+	team.sees(team.token, 3, 6, 8, false)
 }

@@ -40,6 +40,10 @@ func runMachine(t *testing.T, f Factory) {
 			"take":          m.take,
 			"advance epoch": m.advanceEpoch,
 			"restored":      m.restored,
+			"create group":  m.createGroup,
+			"append group":  m.appendGroup,
+			"append more":   m.appendGroup,
+			"read group":    m.readGroup,
 		}
 		if reopens {
 			steps["reopen"] = func(rt *rapid.T) {
@@ -72,6 +76,7 @@ type model struct {
 	keys       []*modelKey
 	batches    map[modelBatch]bool
 	epochs     map[server.Device]server.Epoch
+	groups     map[server.GroupID]*modelGroup
 	next       uint64 // ids of messages, keys and batches
 	generation uint64
 }
@@ -98,7 +103,7 @@ type modelBatch struct {
 func newModel() *model {
 	return &model{removed: map[server.Device]bool{}, last: map[server.Device]server.Seq{},
 		accounts: map[string]*server.Account{}, batches: map[modelBatch]bool{},
-		epochs: map[server.Device]server.Epoch{}, generation: 1}
+		epochs: map[server.Device]server.Epoch{}, groups: map[server.GroupID]*modelGroup{}, generation: 1}
 }
 
 func (m *model) known(dev server.Device, id server.MessageID) *modelMessage {

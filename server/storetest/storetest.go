@@ -33,6 +33,7 @@ type Factory func(t testing.TB) (open func() (Store, error), reopens bool)
 // Run runs everything.
 func Run(t *testing.T, f Factory) {
 	t.Run("Directory", func(t *testing.T) { runHistories(t, f, directoryHistories) })
+	t.Run("Groups", func(t *testing.T) { runHistories(t, f, groupHistories) })
 	t.Run("Mailbox", func(t *testing.T) { runHistories(t, f, mailboxHistories) })
 	t.Run("Wake", func(t *testing.T) { runHistories(t, f, wakeHistories) })
 	t.Run("Contention", func(t *testing.T) { runHistories(t, f, contentionHistories) })
