@@ -5,7 +5,7 @@ package policy
 func Layers() [][]string {
 	return [][]string{
 		{"./internal/codec", "./internal/dh", "./internal/kdf", "./internal/simd", "./internal/home", "./internal/mnemonic", "./internal/grouplog"},
-		{"./internal/kem"},
+		{"./internal/kem", "./internal/braid"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
 		{"./prekeys", "./groups", "./internal/content", "./internal/relay", "./internal/linking"},
@@ -37,14 +37,14 @@ func Later() map[string]string {
 func Core() []string {
 	return []string{
 		"./x3dh", "./ratchet", "./prekeys", "./groups",
-		"./internal/codec", "./internal/dh", "./internal/kem", "./internal/kdf", "./internal/simd", "./internal/address",
+		"./internal/codec", "./internal/dh", "./internal/kem", "./internal/braid", "./internal/kdf", "./internal/simd", "./internal/address",
 		"./internal/devicelist", "./internal/grouplog", "./internal/linking", "./internal/content", "./internal/session",
 	}
 }
 
 // readers can open, or are made to hold, what a message says.
 func readers() []string {
-	return []string{"./ratchet", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./lab", "./client", "./cli"}
+	return []string{"./ratchet", "./internal/braid", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./lab", "./client", "./cli"}
 }
 
 // Bans is the import policy.
@@ -64,7 +64,7 @@ func Bans() []Ban {
 			Why: "randomness comes from crypto/rand only"},
 		{From: core, To: []string{"encoding/json", "encoding/gob", "encoding/xml", "text/template", "html/template"}, Direct: true,
 			Why: "there is one encoding, internal/codec; reflective ones copy secrets about"},
-		{From: []string{"./ratchet", "./internal/content"}, To: []string{"crypto/ed25519", "crypto/ecdsa", "crypto/rsa", "github.com/cloudflare/circl/sign/..."},
+		{From: []string{"./ratchet", "./internal/braid", "./internal/content"}, To: []string{"crypto/ed25519", "crypto/ecdsa", "crypto/rsa", "github.com/cloudflare/circl/sign/..."},
 			Why: "a message between two people is authenticated, never signed: what protects it has no signature algorithm at hand (R-THR-04)"},
 		{From: server, To: readers(),
 			Why: "the server is blind: nothing that can open a message may be linked into it, not even through another package"},
@@ -120,7 +120,7 @@ func Mentions() []Mention {
 func Requirements() map[string]string {
 	return map[string]string{
 		"filippo.io/edwards25519":         "X25519 key generation by fixed-base multiplication, twice as fast as crypto/ecdh",
-		"github.com/cloudflare/circl":     "X25519 agreement and ML-KEM-1024 with assembly, behind internal/dh and internal/kem",
+		"github.com/cloudflare/circl":     "X25519 agreement and ML-KEM with assembly, behind internal/dh, internal/kem and internal/braid",
 		"github.com/coder/websocket":      "WebSocket for device and server; no dependencies of its own",
 		"github.com/fxamacker/cbor/v2":    "CBOR, behind internal/codec, which adds the canonical check",
 		"github.com/pelletier/go-toml/v2": "scenario files of the laboratory, read strictly; no dependencies of its own",
