@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/pawl-chat/pawl/client"
+	"github.com/pawl-chat/pawl/lab"
 	"github.com/pawl-chat/pawl/server"
 )
 
@@ -107,6 +108,9 @@ func classes() []class {
 		{syscall.ENOSPC, "disk_full", exitUnexpected, true, "make room and try again; nothing was lost"},
 		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
+		{errLab, "lab", exitUnexpected, false, "the objects printed say what was found; a scenario of your own may expect what does not hold"},
+		{lab.ErrFault, "lab", exitUnexpected, false, "this is a defect of pawl; please report it with the scenario"},
+		{lab.ErrScenario, "scenario_invalid", exitUsage, false, "`pawl lab show state-theft` prints one to start from; spec/lab.md has every action and key"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},
 	}
@@ -135,7 +139,7 @@ func tidy(message string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
 		switch part {
-		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup":
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup", "lab":
 			continue
 		}
 		if !slices.Contains(parts, part) {

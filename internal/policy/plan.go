@@ -10,6 +10,7 @@ func Layers() [][]string {
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
 		{"./prekeys", "./groups", "./internal/content", "./internal/relay", "./internal/linking"},
 		{"./internal/session", "./internal/relay/link"},
+		{"./lab"},
 		{"./internal/relayclient", "./server"},
 		{"./server/memstore", "./server/sqlitestore", "./server/storetest"},
 		{"./internal/vault"},
@@ -43,7 +44,7 @@ func Core() []string {
 
 // readers can open, or are made to hold, what a message says.
 func readers() []string {
-	return []string{"./ratchet", "./internal/braid", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./client", "./cli"}
+	return []string{"./ratchet", "./internal/braid", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./lab", "./client", "./cli"}
 }
 
 // Bans is the import policy.
@@ -75,13 +76,19 @@ func Bans() []Ban {
 			Why: "an embedded client brings neither a terminal nor a server with it"},
 		{From: []string{"./client", "./internal/..."}, To: []string{"github.com/spf13/...", "rsc.io/qr/...", "golang.org/x/term"},
 			Why: "terminals and flags are the command line's concern"},
+		{From: []string{"./lab"}, To: append([]string{"./client", "./cli", "./internal/vault", "net", "os/exec", "database/sql/..."}, server...),
+			Why: "the laboratory tries the protocol itself: no engine, no network and no disk of its own"},
+		{From: Core(), To: []string{"./lab"},
+			Why: "what is tried does not know that it is: production code pays nothing for the laboratory"},
+		{From: []string{"./client", "./server", "./server/memstore", "./server/sqlitestore"}, To: []string{"./lab"},
+			Why: "tools that work on stolen state are the command line's to offer, not the library's"},
 		{From: []string{"./server"}, To: []string{"database/sql/...", "modernc.org/..."},
 			Why: "the server owns small store interfaces; engines import the server, not the other way round"},
 		{From: []string{"./server/memstore"}, To: []string{"database/sql/...", "modernc.org/..."},
 			Why: "the reference store is plain memory, so that it can be read in one sitting"},
-		{From: []string{"."}, To: []string{"./client", "./server/...", "./internal/...", "./x3dh", "./ratchet", "./prekeys", "./groups", "./spec/..."}, Direct: true,
+		{From: []string{"."}, To: []string{"./client", "./lab", "./server/...", "./internal/...", "./x3dh", "./ratchet", "./prekeys", "./groups", "./spec/..."}, Direct: true,
 			Why: "main only calls cli"},
-		{From: []string{".", "./cli", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
+		{From: []string{".", "./cli", "./lab", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
 			To:  []string{"./spec/...", "./internal/policy", "./internal/vectorfile", "./internal/memnet", "./server/storetest", "testing/...", "pgregory.net/...", "github.com/rogpeppe/..."},
 			Why: "the specification's tools, test suites and test libraries stay out of the product"},
 	}
@@ -116,6 +123,7 @@ func Requirements() map[string]string {
 		"github.com/cloudflare/circl":     "X25519 agreement and ML-KEM with assembly, behind internal/dh, internal/kem and internal/braid",
 		"github.com/coder/websocket":      "WebSocket for device and server; no dependencies of its own",
 		"github.com/fxamacker/cbor/v2":    "CBOR, behind internal/codec, which adds the canonical check",
+		"github.com/pelletier/go-toml/v2": "scenario files of the laboratory, read strictly; no dependencies of its own",
 		"github.com/rogpeppe/go-internal": "testscript: tests of the command line as scripts; tests only",
 		"github.com/spf13/cobra":          "commands, flags, completion",
 		"github.com/spf13/pflag":          "the flags of cobra, to find the one that was meant",

@@ -1,0 +1,17 @@
+package lab
+
+// What a scenario file can make a run cost (spec/limits.md).
+const (
+	// MaxScenario is the longest scenario file in bytes.
+	MaxScenario = 1 << 20
+	// MaxPeople is how many people a scenario has.
+	MaxPeople = 16
+	// MaxSteps is how many steps it has.
+	MaxSteps = 10_000
+	// MaxMessages is how many messages are written in it.
+	MaxMessages = 20_000
+	// MaxThefts is how many compromises it has.
+	MaxThefts = 200
+	// MaxHours is how much time passes in it.
+	MaxHours = 24 * 366
+)

@@ -1,0 +1,150 @@
+package lab
+
+import (
+	"encoding/binary"
+
+	"github.com/pawl-chat/pawl/ratchet"
+)
+
+// The thief reads the ratchet's record as spec/ratchet.md describes it, and
+// writes records of other states with the keys found in it. Keys are moved
+// here, never computed: that is left to the real code, which reads what is
+// written here with ratchet.Join.
+
+type key = [32]byte
+
+// Turns of a record.
+const (
+	waiting  = 1
+	replying = 2
+	sending  = 3
+)
+
+// head is the head of a record in its parts.
+type head struct {
+	generation, step uint64
+	root             key
+	unanswered       byte
+	turn             byte
+	own, public      key // sending
+	header, seed     key // sending: of our chain
+	chain            key // sending: chain key at number
+	number           uint32
+	peer             key // replying
+	previous         uint32
+	next             key // header key of our next chain
+	following        key // header key of the peer's next chain
+	open             key // chain key of receiving[0]
+	receiving        []receiving
+	owed             []key
+}
+
+type receiving struct {
+	id           uint64
+	header, seed key
+	next, floor  uint32
+	skipped      []skipped
+}
+
+type skipped struct {
+	number uint32
+	at     uint64
+	key    key
+}
+
+// read takes the record of a state apart.
+func read(s ratchet.State) head {
+	r := cursor(s.AppendHead(nil))
+	r.skip(1)
+	h := head{generation: r.uint64(), step: r.uint64(), root: r.key(), unanswered: r.byte(), turn: r.byte()}
+	switch h.turn {
+	case waiting:
+		h.own, h.next = r.key(), r.key()
+	case replying:
+		h.peer, h.next, h.previous = r.key(), r.key(), r.uint32()
+	case sending:
+		h.own, h.public, h.header, h.seed, h.chain = r.key(), r.key(), r.key(), r.key(), r.key()
+		h.number, h.previous, h.next = r.uint32(), r.uint32(), r.key()
+	}
+	h.following = r.key()
+	if n := int(r.byte()); n > 0 {
+		h.open = r.key()
+		for range n {
+			h.receiving = append(h.receiving, receiving{id: r.uint64(), header: r.key(), seed: r.key(), next: r.uint32(), floor: r.uint32()})
+		}
+	}
+	for n := int(r.byte()); n > 0; n-- {
+		h.owed = append(h.owed, r.key())
+	}
+	h.readSkipped(s.AppendSkipped(nil))
+	return h
+}
+
+func (h *head) readSkipped(b []byte) {
+	r := cursor(b)
+	r.skip(9)
+	for n := int(r.byte()); n > 0; n-- {
+		id, count := r.uint64(), int(r.uint16())
+		for i := range h.receiving {
+			if c := &h.receiving[i]; c.id == id {
+				for range count {
+					c.skipped = append(c.skipped, skipped{r.uint32(), r.uint64(), r.key()})
+				}
+			}
+		}
+	}
+}
+
+// state is the state that h is the record of, as the real code reads it.
+func (h *head) state() (ratchet.State, error) {
+	u32, u64 := binary.BigEndian.AppendUint32, binary.BigEndian.AppendUint64
+	b := u64(u64([]byte{1}, h.generation), h.step)
+	b = append(append(b, h.root[:]...), h.unanswered, h.turn)
+	put := func(keys ...key) {
+		for i := range keys {
+			b = append(b, keys[i][:]...)
+		}
+	}
+	switch h.turn {
+	case waiting:
+		put(h.own, h.next)
+	case replying:
+		put(h.peer, h.next)
+		b = u32(b, h.previous)
+	case sending:
+		put(h.own, h.public, h.header, h.seed, h.chain)
+		b = u32(u32(b, h.number), h.previous)
+		put(h.next)
+	}
+	put(h.following)
+	b = append(b, byte(len(h.receiving)))
+	s := append(u64([]byte{1}, h.generation), 0)
+	if len(h.receiving) > 0 {
+		put(h.open)
+	}
+	for _, c := range h.receiving {
+		b = u64(b, c.id)
+		put(c.header, c.seed)
+		b = u32(u32(b, c.next), c.floor)
+		if len(c.skipped) > 0 {
+			s[9]++
+			s = binary.BigEndian.AppendUint16(u64(s, c.id), uint16(len(c.skipped)))
+		}
+		for _, k := range c.skipped {
+			s = append(u64(u32(s, k.number), k.at), k.key[:]...)
+		}
+	}
+	b = append(b, byte(len(h.owed)))
+	put(h.owed...)
+	return ratchet.Join(b, s)
+}
+
+// cursor takes fixed-size fields off a record that the real code has written.
+type cursor []byte
+
+func (c *cursor) skip(n int)     { *c = (*c)[n:] }
+func (c *cursor) byte() byte     { b := (*c)[0]; c.skip(1); return b }
+func (c *cursor) uint16() uint16 { n := binary.BigEndian.Uint16(*c); c.skip(2); return n }
+func (c *cursor) uint32() uint32 { n := binary.BigEndian.Uint32(*c); c.skip(4); return n }
+func (c *cursor) uint64() uint64 { n := binary.BigEndian.Uint64(*c); c.skip(8); return n }
+func (c *cursor) key() key       { k := key(*c); c.skip(32); return k }
