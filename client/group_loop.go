@@ -288,20 +288,6 @@ func (e *engine) openGroupHeld(ctx context.Context, id groups.ID) error {
 		if err := e.open(ctx, part); err != nil {
 			return err
 		}
-		err := e.update(ctx, func(tx *vault.Tx) error {
-			for _, m := range part {
-				if m.still {
-					continue
-				}
-				if _, err := tx.Delete(tableGroupHeld, m.heldKey); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
 	}
 	e.changed()
 	return nil

@@ -12,7 +12,7 @@ import (
 
 const (
 	// MaxChains is how many chains of one device are kept in a group.
-	MaxChains = 4
+	MaxChains = 16
 	// MaxCandidates is how many keys for entries to come are kept for a group.
 	MaxCandidates = 32
 	// MaxGroupHeld is how many messages wait for a chain or for the log, in all
@@ -31,6 +31,15 @@ type openChain struct {
 // or that was sealed after changes that are not known here, is kept until they
 // are (R-GRP-52).
 func (w *work) groupEnvelope(m *incoming) error {
+	m.still = false
+	if err := w.openInGroup(m); err != nil || m.heldKey == nil || m.still {
+		return err
+	}
+	_, err := w.tx.Delete(tableGroupHeld, m.heldKey)
+	return err
+}
+
+func (w *work) openInGroup(m *incoming) error {
 	wire, err := groups.ParseMessage(m.env.Message)
 	if err != nil {
 		w.e.log.Warn("an envelope was dropped", "reason", "malformed")
@@ -95,6 +104,12 @@ func (w *work) groupEnvelope(m *incoming) error {
 		inner = content.Content{Kind: 0, ID: content.NewID(), Body: opened.Plaintext}
 	}
 	w.handled = append(w.handled, hashEnvelope(m.body))
+	if waits, err := w.earlierHeld(id, k, c); err != nil {
+		return err
+	} else if waits {
+		w.follows(id)
+		return w.holdGroup(m, wire.Chain)
+	}
 	if err := w.closeEarlier(id, k, c); err != nil {
 		return err
 	}
@@ -155,6 +170,32 @@ func (w *work) writeChains() error {
 
 func (w *work) putChain(id groups.ChainID, r chainRecord) error {
 	return w.tx.Put(tableChain, id[:], r.Group, int64(r.Epoch), codec.Marshal(r))
+}
+
+// earlierHeld reports whether messages on a device's earlier chains are kept
+// until the log has come: they go first, for the first message on the new chain
+// closes the earlier ones.
+func (w *work) earlierHeld(id groups.ID, k peerKey, c *openChain) (bool, error) {
+	if c.record.Used {
+		return false, nil
+	}
+	earlier, err := w.chainsOf(id, k)
+	if err != nil {
+		return false, err
+	}
+	for _, x := range earlier {
+		old, err := w.chain(x)
+		if err != nil {
+			return false, err
+		}
+		if old == nil || old.state.Epoch() >= c.state.Epoch() || old.state.Closed() {
+			continue
+		}
+		if n, err := w.tx.Count(tableGroupHeld, x[:]); err != nil || n > 0 {
+			return n > 0, err
+		}
+	}
+	return false, nil
 }
 
 // closeEarlier closes the other chains of a device when the first message on
