@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/relay"
 	"github.com/pawl-chat/pawl/internal/vault"
@@ -27,6 +28,10 @@ func (e *engine) enterGroup(ctx context.Context, l *link, id groups.ID) error {
 	if err != nil {
 		return err
 	}
+	old, before, err := e.readGroup(ctx, id)
+	if err != nil {
+		return err
+	}
 	for i := range found {
 		c := &found[i]
 		s, err := groups.ParseSignal(c.Signal)
@@ -40,6 +45,13 @@ func (e *engine) enterGroup(ctx context.Context, l *link, id groups.ID) error {
 		if err != nil || !e.plausibleWelcome(roster, s.Key, c.From) {
 			continue
 		}
+		if me, _ := roster.Member(e.self.record.Address); old != nil && old.Out && me.Since <= before.Seq {
+			// From somebody who does not know yet that this account is out.
+			if err := e.dropWelcome(ctx, id, c, s.Key); err != nil {
+				return err
+			}
+			continue
+		}
 		in, err := e.inLog(ctx, l, roster, s.Key)
 		if err != nil {
 			return err
@@ -49,6 +61,20 @@ func (e *engine) enterGroup(ctx context.Context, l *link, id groups.ID) error {
 		}
 	}
 	return nil
+}
+
+// dropWelcome erases a welcome that is void, and the sender key that came with
+// it.
+func (e *engine) dropWelcome(ctx context.Context, id groups.ID, c *candidateRecord, key *groups.Key) error {
+	return e.groupStep(ctx, func(w *work) error {
+		if key.Chain != nil {
+			if _, err := w.tx.Delete(tableChain, key.Chain.Chain[:]); err != nil {
+				return err
+			}
+		}
+		_, err := w.tx.Delete(tableGroupKey, candidateKey(id, key.Head, peerKey{c.From, address.Device(c.Device)}))
+		return err
+	})
 }
 
 // plausibleWelcome reports whether a welcome is one: of that group, for this account,

@@ -339,7 +339,7 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 		return err
 	}
 	head := s.Key.Head
-	key := append(append(append([]byte(nil), id[:]...), head[:]...), k.bytes()...)
+	key := candidateKey(id, head, k)
 	return w.tx.Put(tableGroupKey, key, id[:], w.e.nextOrder(), codec.Marshal(candidateRecord{
 		From: k.address, Device: uint64(k.device), Signal: s.Encode(), At: w.e.now().UnixMilli(),
 	}))
@@ -359,6 +359,11 @@ func (w *work) late(id groups.ID, k *groups.Key) (bool, error) {
 	}
 	n, err := w.tx.Count(tableGroupKey, id[:])
 	return n == 0, err
+}
+
+// candidateKey names what a device has handed out for a head.
+func candidateKey(id groups.ID, head groups.Head, k peerKey) []byte {
+	return append(append(append([]byte(nil), id[:]...), head[:]...), k.bytes()...)
 }
 
 // takeChain keeps a chain that is not known yet.
