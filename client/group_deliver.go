@@ -50,42 +50,54 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 			return false, err
 		}
 	}
+	due, done, err := e.sendHeld(ctx, l, id, o)
+	if err == nil && due != 0 {
+		err = e.rekey(ctx, id, due)
+	}
+	return done, err
+}
+
+// sendHeld makes the attempt with the group held: no change of this device comes
+// between the look at who holds the keys and the sealing. due is the
+// epoch whose keys have to be replaced first, or zero.
+func (e *engine) sendHeld(ctx context.Context, l *link, id groups.ID, o *outboxRecord) (due uint64, done bool, err error) {
+	defer e.contactMu.lock("change/" + string(id[:]))()
 	r, roster, err := e.readGroup(ctx, id)
 	switch {
 	case err != nil:
-		return false, err
+		return 0, false, err
 	case r == nil:
-		return false, ErrUnknownGroup
+		return 0, false, ErrUnknownGroup
 	case r.Out:
-		return false, ErrNotMember
+		return 0, false, ErrNotMember
 	case r.stopped(roster):
-		return false, ErrGroupForked
+		return 0, false, ErrGroupForked
 	}
 	now := e.contacts.Load() // before reading
 	ready, err := e.readyAudience(r, roster, now)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	var all []listener
 	if ready != nil {
 		all = ready.all
 	} else if all, err = e.audienceNow(ctx, l, roster); err != nil {
-		return false, err
+		return 0, false, err
 	}
-	if due, err := e.rekeyDue(ctx, r, roster, all, ready != nil); err != nil {
-		return false, err
-	} else if due {
-		return false, e.rekey(ctx, id, roster.Epoch)
+	if due, err := e.rekeyDue(ctx, r, roster, all, ready != nil); err != nil || due {
+		return roster.Epoch, false, err
 	}
-	defer e.contactMu.lock("change/" + string(id[:]))()
 	if ready == nil {
 		if ready, err = e.makeReady(ctx, l, id, roster, all, now); err != nil {
-			return false, err
+			return 0, false, err
+		}
+		if e.contacts.Load() != now {
+			return 0, false, nil // a device list has moved on meanwhile
 		}
 	}
 	sealed, err := e.sealGroup(ctx, id, ready.chain, roster, o, all)
 	if err != nil || !sealed {
-		return false, err
+		return 0, false, err
 	}
 	sealedOnce := hashEnvelope(o.Group)
 	res, err := l.conn.GroupSend(ctx, relay.GroupSend{
@@ -96,29 +108,28 @@ func (e *engine) tryGroup(ctx context.Context, l *link, id groups.ID, o *outboxR
 	})
 	switch {
 	case err != nil:
-		return false, groupError(err)
+		return 0, false, groupError(err)
 	case res.Stale != nil:
 		e.log.Info("the group has changed meanwhile")
-		return false, nil
+		return 0, false, nil
 	case len(res.Lists) > 0:
 		for _, user := range res.Lists {
 			addr, err := address.New(user, e.self.address.Host())
 			if err != nil {
-				return false, ErrRefused
+				return 0, false, ErrRefused
 			}
 			if _, err := e.lookup(ctx, l, addr); err != nil {
-				return false, err
+				return 0, false, err
 			}
 		}
-		return false, nil
+		return 0, false, nil
 	}
 	e.settleGroup(o, &res)
-	return true, nil
+	return 0, true, nil
 }
 
 // rekeyDue reports whether the keys have to be replaced before anything is sent
-// (R-GRP-45).
-// Who holds the chain is not looked at again if that is known.
+// (R-GRP-45). Who holds the chain is not looked at again if that is known.
 func (e *engine) rekeyDue(ctx context.Context, r *groupRecord, roster groups.Roster, all []listener, held bool) (bool, error) {
 	age := e.now().Sub(roster.EpochAt)
 	if roster.RekeyDue || age >= groups.EpochLife || age < -24*time.Hour { // the time is what its author says
