@@ -29,9 +29,9 @@ func (a *app) lab() *cobra.Command {
 all the work, devices are robbed, and two judges say of each message whether the thief
 reads it: one by attacking with the real code, one by closing the graph of which key is
 made from which. Nothing leaves this process, and no account is needed.`,
-		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
+		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab plot state-theft -o theft.html\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
 	}
-	return a.noun(cmd, a.labRun(), a.labList(), a.labShow())
+	return a.noun(cmd, a.labRun(), a.labPlot(), a.labList(), a.labShow())
 }
 
 func (a *app) labRun() *cobra.Command {
@@ -45,14 +45,7 @@ when something expected was not found, or when the two judges differ.`,
 		Example: "  pawl lab run state-theft\n  pawl lab run ./mine.toml --seed 7 --json | jq .opened",
 		Args:    words(1, 1, "one NAME or FILE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
-			if seed < 0 {
-				return usagef("", "--seed takes a number from 0 on")
-			}
-			s, err := scenario(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := s.Run(ctx, uint64(seed))
+			r, err := a.played(ctx, args[0], seed)
 			if err != nil {
 				return err
 			}
