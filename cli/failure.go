@@ -110,6 +110,8 @@ func classes() []class {
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
 		{errLab, "lab", exitUnexpected, false, "the objects printed say what was found; a scenario of your own may expect what does not hold"},
 		{lab.ErrFault, "lab", exitUnexpected, false, "this is a defect of pawl; please report it with the scenario"},
+		{lab.ErrTrace, "trace_invalid", exitUsage, false, "write it again with `pawl lab run --trace`; spec/lab.md describes it"},
+		{lab.ErrJudgement, "lab", exitUnexpected, false, "the objects printed say what was found now; the trace was made up, or judged by another version of pawl"},
 		{lab.ErrScenario, "scenario_invalid", exitUsage, false, "`pawl lab show state-theft` prints one to start from; spec/lab.md has every action and key"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},

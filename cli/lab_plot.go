@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +16,14 @@ func (a *app) labPlot() *cobra.Command {
 	var seed int64
 	var to target
 	cmd := &cobra.Command{
-		Use:   "plot NAME|FILE -o OUT",
+		Use:   "plot NAME|FILE|TRACE -o OUT",
 		Short: "draw a run: what each theft opens, how the ratchets turned",
-		Long: `Plays a scenario and writes what it showed as one HTML file: the verdicts, a map of
-theft and message, the chains of each session, and every letter on the wire. The file has
-no script, fetches nothing, and is readable in light and dark and without seeing it.`,
+		Long: `Plays a scenario, or reads a trace, and writes what it showed as one HTML file:
+the verdicts, a map of theft and message, the chains of each session, and the letters on
+the wire. The file has no script, fetches nothing, and is readable in light and dark and
+without seeing it.`,
 		Example: "  pawl lab plot state-theft -o state-theft.html\n  pawl lab plot ./mine.toml --seed 7 -o mine.html --force",
-		Args:    words(1, 1, "one NAME or FILE"),
+		Args:    words(1, 1, "one NAME, FILE or TRACE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
 			if to.path == "" {
 				return usagef("", "name the file to write with --output")
@@ -29,7 +31,7 @@ no script, fetches nothing, and is readable in light and dark and without seeing
 			var r *lab.Report
 			var page []byte
 			err := to.write(ctx, func(w io.Writer) (err error) {
-				if r, err = a.played(ctx, args[0], seed); err == nil {
+				if r, err = a.shown(ctx, args[0], seed); err == nil {
 					page = plot.HTML(r)
 					_, err = w.Write(page)
 				}
@@ -39,7 +41,7 @@ no script, fetches nothing, and is readable in light and dark and without seeing
 				return err
 			}
 			o := plotObject{head("plot"), to.path, int64(len(page)), r.Scenario.Name, r.Messages, len(r.Verdicts), r.Met}
-			return a.out.show(o, fmt.Sprintf("%s: %d messages and %d thefts drawn, %d bytes\n", clean(to.path), r.Messages, len(r.Verdicts), len(page)))
+			return a.out.show(o, fmt.Sprintf("%s: %s and %s drawn, %d bytes\n", clean(to.path), number(r.Messages, "message"), number(len(r.Verdicts), "theft"), len(page)))
 		}),
 	}
 	cmd.Flags().Int64Var(&seed, "seed", 0, "`NUMBER` that decides what chance does (default the scenario's own)")
@@ -48,16 +50,12 @@ no script, fetches nothing, and is readable in light and dark and without seeing
 	return cmd
 }
 
-// played plays a scenario given by a word of the command line.
-func (a *app) played(ctx context.Context, word string, seed int64) (*lab.Report, error) {
-	if seed < 0 {
-		return nil, usagef("", "--seed takes a number from 0 on")
+// number is how many things there are, of those whose plural ends in s.
+func number(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
 	}
-	s, err := scenario(word)
-	if err != nil {
-		return nil, err
-	}
-	return s.Run(ctx, uint64(seed))
+	return strconv.Itoa(n) + " " + thing + "s"
 }
 
 // plotObject is a drawing that was written.

@@ -72,18 +72,22 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 	if err != nil {
 		w.counts.refused[reason(err)]++
 		w.counts.unsent++
+		w.journal.refused(d, reason(err))
 		return d.restart() // what was sealed of it is forgotten
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		return d.restart()
 	}
 	d.disk.commit(&txn)
 	if !thief {
 		w.sent = number
+		w.journal.message(number, d, to, w.now)
 		d.wrote[p.addr.String()] = true
 		w.written[number] = &text{d.name, to, w.now, body}
 	}
 	if crash == crashAfter {
+		w.journal.crash(d, crash)
 		if err := d.restart(); err != nil { // the letters stand in the outbox
 			return err
 		}
@@ -186,12 +190,14 @@ func (w *world) post(l *letter) error {
 	if to := w.find(l.to); to != nil {
 		to.mailbox = append(to.mailbox, l)
 	}
-	if l.after == nil {
-		return nil
+	if l.after != nil {
+		if err := l.after(); err != nil {
+			return err
+		}
+		l.after = nil
 	}
-	err := l.after()
-	l.after = nil
-	return err
+	w.journal.letter(l)
+	return nil
 }
 
 // deliver opens up to n letters of a mailbox, all if n is 0, then sends the
@@ -244,6 +250,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 	o, err := w.unseal(d, l, &txn)
 	if err != nil {
 		w.counts.refused[reason(err)]++
+		w.journal.refused(d, reason(err))
 		return nil
 	}
 	switch {
@@ -257,6 +264,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		return fmt.Errorf("%w: %s opened a letter twice", ErrFault, d.name)
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}
@@ -271,6 +279,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		w.counts.accepted++
 	}
 	w.counts.opened++
+	w.journal.read(l)
 	if after := sessionOf(o.Next, o.Session); after != nil {
 		if err := w.trace.opened(after, before); err != nil {
 			return err
@@ -289,6 +298,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		}
 	}
 	if crash == crashAfter { // the relay was not told, and brings it again
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}

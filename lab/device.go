@@ -330,17 +330,4 @@ func (w *world) maintain(d *device) error {
 }
 
 // peers lists whom the device has sessions with, in one order in every run.
-func (d *device) peers() []peer {
-	return slices.SortedFunc(maps.Keys(d.pairs), func(a, b peer) int {
-		if a.address != b.address {
-			if a.address < b.address {
-				return -1
-			}
-			return 1
-		}
-		if a.device < b.device {
-			return -1
-		}
-		return 1
-	})
-}
+func (d *device) peers() []peer { return order(d.pairs) }

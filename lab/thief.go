@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/session"
@@ -30,6 +31,7 @@ func (w *world) compromise(d *device, name string) *loot {
 		wire: len(w.letters), mark: w.events, sent: w.sent, public: w.forgeable(w.letters),
 	}
 	w.loots = append(w.loots, l)
+	w.journal.theft(l)
 	return l
 }
 
@@ -69,6 +71,7 @@ func (w *world) impersonate(l *loot, victim *device, to string) error {
 	for _, p := range c.peers() {
 		if s := c.pairs[p].Active(); s != nil && w.people[to] != nil && p.address == w.people[to].addr.String() {
 			l.later = append(l.later, kin{p, s})
+			w.journal.later(slices.Index(w.loots, l), kin{p, s})
 		}
 	}
 	return err

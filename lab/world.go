@@ -44,6 +44,7 @@ type world struct {
 	events  int // letters opened
 	backups map[string]backup
 	lists   map[key]devicelist.List // verified, by the hash of their history
+	journal *journal                // of a run that is recorded
 }
 
 // backup is a copy of a disk that somebody may go back to.
@@ -135,6 +136,7 @@ func (w *world) link(p *person) (*device, error) {
 	}
 	p.devices = append(p.devices, d)
 	w.devices = append(w.devices, d)
+	w.journal.device(d)
 	w.relay.directory[p.addr.String()] = p
 	d.disk.identity = d.own.IdentityKey.Export()
 	return d, w.upload(d, k.upload, k.private)

@@ -1,0 +1,237 @@
+package lab
+
+// A trace is the magic, then items: four bytes of length, big-endian, and CBOR
+// (spec/cddl/lab.cddl has the items, R-LAB-24). Bytes that stand in several
+// places, such as a prekey that was stolen forty times, are written once, as a
+// blob, and named by its number.
+
+// traceMagic begins every trace.
+const traceMagic = "pawl lab trace\n"
+
+// traceVersion is the version of the items.
+const traceVersion = 1
+
+// Kinds of items, the first element of each.
+const (
+	kindHeader  = 0
+	kindDevice  = 1
+	kindBlob    = 2
+	kindStep    = 3
+	kindMessage = 4
+	kindLetter  = 5
+	kindRead    = 6
+	kindRefused = 7
+	kindCrash   = 8
+	kindTheft   = 9
+	kindLater   = 10
+	kindFinal   = 11
+	kindShown   = 12
+	kindValue   = 13
+	kindRule    = 14
+	kindOutcome = 15
+	kindVerdict = 16
+	kindEnd     = 17
+)
+
+type headerItem struct {
+	_        struct{} `cbor:",toarray"`
+	Kind     uint64
+	Version  uint64
+	Scenario string // a scenario file
+	Seed     uint64
+}
+
+// deviceItem is a device; devices are numbered from 0 in the order they come.
+type deviceItem struct {
+	_        struct{} `cbor:",toarray"`
+	Kind     uint64
+	Name     string
+	Account  []byte
+	Address  string
+	Device   uint64
+	Identity []byte
+}
+
+type blobItem struct {
+	_     struct{} `cbor:",toarray"`
+	Kind  uint64
+	Bytes []byte
+}
+
+// stepItem begins a step of the scenario.
+type stepItem struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint64
+	Number uint64 // from 1 on
+	At     uint64 // seconds from the beginning of the run, as everywhere here
+}
+
+// messageItem is a message that a person has written: its device has committed it.
+type messageItem struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint64
+	Number uint64
+	From   uint64 // device
+	To     string // person
+	At     uint64
+}
+
+// letterItem is a sealed copy that has left.
+type letterItem struct {
+	_        struct{} `cbor:",toarray"`
+	Kind     uint64
+	Message  uint64
+	From, To uint64
+	At       uint64
+	Session  []byte
+	Initial  []byte
+	Body     []byte
+	AD       []byte
+	Text     []byte
+	Seed     []byte // MAC seed of its chain
+	Number   uint64
+	Chain    uint64
+	Farewell bool
+	Thief    bool
+}
+
+// readItem is a letter that its device has opened and committed.
+type readItem struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint64
+	Letter uint64
+}
+
+type refusedItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	By   uint64
+	Why  string
+}
+
+type crashItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	Of   uint64
+	When string
+}
+
+// diskEntry is all that a device keeps. Numbers are those of blobs.
+type diskEntry struct {
+	_        struct{} `cbor:",toarray"`
+	Sign     []byte
+	Identity []byte
+	Prekeys  []uint64
+	Sessions []sessionEntry
+	Replay   uint64
+	Lists    []listEntry
+}
+
+type sessionEntry struct {
+	_             struct{} `cbor:",toarray"`
+	Peer          uint64   // device
+	Head, Skipped uint64
+}
+
+// listEntry is the history of an address's device list.
+type listEntry struct {
+	_       struct{} `cbor:",toarray"`
+	Address string
+	Entries []uint64
+}
+
+type theftItem struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint64
+	Name   string
+	Of     uint64
+	Victim string
+	Disk   diskEntry
+}
+
+// laterItem is a session of a thief who went on with what was stolen.
+type laterItem struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    uint64
+	Theft   uint64 // from 0 on
+	Session sessionEntry
+}
+
+// finalItem is what a device keeps when the run ends.
+type finalItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	Of   uint64
+	Disk diskEntry
+}
+
+// shownItem is the device list that the relay shows when the run ends.
+type shownItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	List listEntry
+}
+
+// valueItem is a value of the graph of keys, named alike by both ends; values
+// are numbered from 0 on.
+type valueItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	Role uint64
+	Of   []byte
+	N    uint64
+}
+
+// ruleItem says that a value is made from others.
+type ruleItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	Head uint64
+	Body []uint64
+}
+
+type refusals struct {
+	_     struct{} `cbor:",toarray"`
+	Why   string
+	Count uint64
+}
+
+type outcomeItem struct {
+	_                                          struct{} `cbor:",toarray"`
+	Kind                                       uint64
+	At                                         uint64
+	Opened, Unsent, Injected, Accepted, Agreed uint64
+	Refused                                    []refusals
+}
+
+// verdictItem is what both judges found when the run ended.
+type verdictItem struct {
+	_                    struct{} `cbor:",toarray"`
+	Kind                 uint64
+	At                   string
+	Opened               string // ranges
+	Before, Read, Public uint64
+	Oldest               uint64
+	Healed               int64 // -1: not seen
+	HealedIn             uint64
+	Forges, FooledBy     []string
+	Agree                bool
+	Differ               uint64 // letters on which they did not
+}
+
+func verdictItemOf(v *Verdict) verdictItem {
+	return verdictItem{
+		Kind: kindVerdict, At: v.At, Opened: Ranges(v.Opened), Before: uint64(v.Before), Read: uint64(v.Read), Public: uint64(v.Public),
+		Oldest: uint64(v.Oldest.Seconds()), Healed: int64(v.Healed), HealedIn: uint64(v.HealedIn.Seconds()), Forges: v.Forges, FooledBy: v.FooledBy,
+		Agree: v.Agree, Differ: uint64(len(v.Differ)),
+	}
+}
+
+// endItem is the last: how many items came before, and the SHA-256 of
+// all bytes before its length.
+type endItem struct {
+	_     struct{} `cbor:",toarray"`
+	Kind  uint64
+	Count uint64
+	Sum   []byte
+}
