@@ -31,7 +31,7 @@ reads it: one by attacking with the real code, one by closing the graph of which
 made from which. Nothing leaves this process, and no account is needed.`,
 		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab plot state-theft -o theft.html\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
 	}
-	return a.noun(cmd, a.labRun(), a.labReplay(), a.labPlot(), a.labList(), a.labShow())
+	return a.noun(cmd, a.labRun(), a.labReplay(), a.labPlot(), a.labList(), a.labShow(), a.labVectors())
 }
 
 func (a *app) labRun() *cobra.Command {
