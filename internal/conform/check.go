@@ -36,11 +36,6 @@ type unchecked string
 
 func (u unchecked) Error() string { return string(u) }
 
-// malformed: a field of a vector is missing or is not what it is to be.
-type malformed string
-
-func (m malformed) Error() string { return string(m) }
-
 // area is how the vectors of one file are checked.
 type area struct {
 	// check does what the vector says with the code. Its error is the code's.
