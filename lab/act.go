@@ -7,33 +7,40 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/prekeys"
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
+// R-LAB-34: a run keeps its letters, and little else that grows.
+
 // letter is one sealed copy on its way between two devices, as the network sees
 // it, with what the lab knows of it.
 type letter struct {
-	index    int
-	message  int // number of the message that it is a copy of; 0: a heartbeat
-	from, to peer
-	session  session.ID
-	initial  []byte
-	body     []byte
-	ad       [32]byte
-	at       time.Time
-	text     []byte
-	seed     key // its chain, and its number there
-	number   uint32
-	chain    uint64
-	farewell bool
-	injected bool // sealed by a thief
-	tampered bool
-	opened   bool
-	readAt   int          // when it was first opened, counted in opened letters; 0: not
-	after    func() error // draws it, once it has left
+	index     int
+	message   int // number of the message that it is a copy of; 0: a heartbeat
+	from, to  peer
+	session   session.ID
+	initial   []byte
+	body      []byte
+	ad        [32]byte
+	at        time.Time
+	text      []byte
+	seed      key // its chain, and its number there
+	number    uint32
+	chain     uint64
+	said      *spoken           // a copy of a group message
+	hands     *groups.Key       // keys of a group that it hands out
+	discloses *groups.Disclosed // a signing key that it tells the group
+	closed    map[peer]bool     // and the devices that had closed its chain
+	farewell  bool
+	injected  bool // sealed by a thief
+	tampered  bool
+	opened    bool
+	readAt    int          // when it was first opened, counted in opened letters; 0: not
+	after     func() error // draws it, once it has left
 }
 
 // counted reports whether the verdicts count l: somebody meant it.
@@ -55,13 +62,21 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 	if !ok {
 		return fmt.Errorf("%w: nobody is called %q", ErrScenario, to)
 	}
+	number := w.sent + 1
+	if thief {
+		number = -1
+	}
+	return w.write(d, p, fmt.Appendf(nil, "message %d from %s to %s", number, d.name, to), crash, thief)
+}
+
+// write is send with the words of it.
+func (w *world) write(d *device, p *person, body []byte, crash string, thief bool) error {
 	w.now = w.now.Add(messageTakes)
 	number := w.sent + 1
 	if thief {
 		number = -1
 		w.counts.injected++
 	}
-	body := fmt.Appendf(nil, "message %d from %s to %s", number, d.name, to)
 	txn := newWrite()
 	letters, err := w.copies(d, p.addr.String(), body, number, &txn)
 	if err == nil && !thief && p != d.person {
@@ -81,7 +96,7 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 	if !thief {
 		w.sent = number
 		d.wrote[p.addr.String()] = true
-		w.written[number] = &text{d.name, to, w.now, body}
+		w.written[number] = &text{d.name, p.name, w.now, body}
 	}
 	if crash == crashAfter {
 		if err := d.restart(); err != nil { // the letters stand in the outbox
@@ -167,6 +182,9 @@ func (w *world) seal(d *device, to peer, list *devicelist.List, body []byte, num
 	d.pairs[to] = x.Next
 	l.session, l.initial, l.body, l.ad = x.Session, x.Initial, x.Message, x.Next.Active().AD
 	l.chain = x.At.Chain
+	if d.loot != nil {
+		d.loot.later = append(d.loot.later, kin{to, x.Next.Active()})
+	}
 	l.after = func() error {
 		if before == nil {
 			if err := w.trace.handshake(&d.own.Party, &receiver, l.initial, signed); err != nil {
@@ -186,6 +204,9 @@ func (w *world) post(l *letter) error {
 	if to := w.find(l.to); to != nil {
 		to.mailbox = append(to.mailbox, l)
 	}
+	if l.hands != nil {
+		w.trace.handed(l)
+	}
 	if l.after == nil {
 		return nil
 	}
@@ -202,10 +223,26 @@ func (w *world) deliver(d *device, n int, crash string) error {
 	}
 	now := slices.Clone(d.mailbox[:n])
 	d.mailbox = slices.Clone(d.mailbox[n:])
+	if err := w.followAll(d); err != nil {
+		return err
+	}
 	for _, l := range now {
 		if err := w.open(d, l, crash); err != nil {
 			return err
 		}
+	}
+	for d.stirred && len(d.parked) > 0 {
+		d.stirred = false
+		again := d.parked
+		d.parked = nil
+		for _, l := range again {
+			if err := w.open(d, l, ""); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.answer(d); err != nil {
+		return err
 	}
 	for _, p := range d.peers() {
 		if d.pairs[p].HeartbeatDue() && d.wrote[p.address] {
@@ -240,6 +277,9 @@ func (w *world) heartbeat(d *device, to peer) error {
 
 // open gives a device one letter. A refusal changes nothing and is counted.
 func (w *world) open(d *device, l *letter, crash string) error {
+	if l.said != nil {
+		return w.hear(d, l, crash)
+	}
 	txn := newWrite()
 	o, err := w.unseal(d, l, &txn)
 	if err != nil {
@@ -263,16 +303,14 @@ func (w *world) open(d *device, l *letter, crash string) error {
 	before := sessionOf(d.pairs[l.from], o.Session)
 	d.disk.commit(&txn)
 	d.pairs[l.from] = o.Next
-	w.events++
-	if !l.opened {
-		l.opened, l.readAt = true, w.events
-	}
-	if l.injected {
-		w.counts.accepted++
-	}
-	w.counts.opened++
+	w.taken(l)
 	if after := sessionOf(o.Next, o.Session); after != nil {
 		if err := w.trace.opened(after, before); err != nil {
+			return err
+		}
+	}
+	if d.passes != nil && l.message > 0 && !l.injected {
+		if err := w.write(d.passes, w.reads(d), l.text, "", true); err != nil {
 			return err
 		}
 	}
@@ -308,7 +346,7 @@ func (w *world) unseal(d *device, l *letter, txn *write) (o session.Opened, err 
 		return o, err
 	}
 	txn.changes = append(txn.changes, change{l.from, o.Change})
-	return o, nil
+	return o, w.absorb(d, sender, o.Plaintext, txn)
 }
 
 // sender is who a device takes the peer for, by the list it holds.

@@ -32,6 +32,7 @@ type attack struct {
 	tried   map[session.ID]bool   // first messages answered with stolen prekeys
 	current map[session.ID][]head // sending turns that were stolen, by session
 	opened  []bool                // by index of the letter
+	hoard
 }
 
 // thiefTime is the thief's clock: no stolen key is too old by it.
@@ -39,6 +40,15 @@ var thiefTime = time.Unix(0, 0)
 
 // attack tries to open every letter with what was stolen.
 func (w *world) attack(l *loot) ([]bool, error) {
+	a, err := w.ransack(l)
+	if err != nil {
+		return nil, err
+	}
+	return a.opened, nil
+}
+
+// ransack is attack, with all that the thief comes to have.
+func (w *world) ransack(l *loot) (*attack, error) {
 	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters))}
 	sessions, err := l.stolen()
 	if err != nil {
@@ -49,10 +59,13 @@ func (w *world) attack(l *loot) ([]bool, error) {
 			return nil, err
 		}
 	}
+	if err := a.sack(); err != nil {
+		return nil, err
+	}
 	for more := true; more; {
 		more = false
 		for _, letter := range w.letters {
-			if a.opened[letter.index] || letter.farewell || letter.from != l.self && letter.to != l.self {
+			if a.opened[letter.index] || letter.farewell || letter.said == nil && letter.from != l.self && letter.to != l.self {
 				continue
 			}
 			ok, err := a.try(letter)
@@ -64,7 +77,8 @@ func (w *world) attack(l *loot) ([]bool, error) {
 			}
 		}
 	}
-	return a.opened, nil
+	a.readLogs()
+	return a, nil
 }
 
 // take adds the ways that one stolen session opens.
@@ -120,6 +134,9 @@ func (h *head) mirror() *head {
 
 // try opens one letter in every way there is.
 func (a *attack) try(l *letter) (bool, error) {
+	if l.said != nil {
+		return a.eavesdrop(l)
+	}
 	for _, n := range a.lines {
 		if n.from != l.from || n.to != l.to {
 			continue
@@ -159,7 +176,7 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 	if !bytes.Equal(o.Plaintext, l.text) {
 		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
 	}
-	return true, nil
+	return true, a.profit(l, o.Plaintext)
 }
 
 // again opens a letter with a state that the line has left behind.
