@@ -58,16 +58,17 @@ type vector struct {
 	Steps        []vectorStep      `json:"steps,omitempty"`
 	Derived      map[string]octets `json:"derived,omitempty"`
 
-	State   octets `json:"state,omitempty"`
-	Public  octets `json:"public,omitempty"`
-	DH      octets `json:"dh,omitempty"`
-	Seed    octets `json:"seed,omitempty"`
-	Number  uint32 `json:"number,omitempty"`
-	Message octets `json:"message,omitempty"`
-	AD      octets `json:"ad,omitempty"`
-	XOR     octets `json:"xor,omitempty"`
-	Forged  octets `json:"forged,omitempty"`
-	Now     int64  `json:"now,omitempty"`
+	State   octets   `json:"state,omitempty"`
+	Public  octets   `json:"public,omitempty"`
+	DH      octets   `json:"dh,omitempty"`
+	Epochs  []octets `json:"epochs,omitempty"` // secrets that the step mixes in
+	Seed    octets   `json:"seed,omitempty"`
+	Number  uint32   `json:"number,omitempty"`
+	Message octets   `json:"message,omitempty"`
+	AD      octets   `json:"ad,omitempty"`
+	XOR     octets   `json:"xor,omitempty"`
+	Forged  octets   `json:"forged,omitempty"`
+	Now     int64    `json:"now,omitempty"`
 
 	Objects []vectorObject `json:"objects,omitempty"`
 }
@@ -125,14 +126,14 @@ func newScript(name string) *script {
 var vectorAD = octets("associated data")
 
 func (s *script) seal(by, text string) octets {
-	st := vectorStep{By: by, Do: "seal", Random: s.bytes(44), Plaintext: octets(text), AD: vectorAD}
+	st := vectorStep{By: by, Do: "seal", Random: s.bytes(108), Plaintext: octets(text), AD: vectorAD}
 	st.play(s.side[by], true)
 	s.v.Steps = append(s.v.Steps, st)
 	return st.Message
 }
 
 func (s *script) farewell(by string) octets {
-	st := vectorStep{By: by, Do: "farewell", Random: s.bytes(44), AD: vectorAD}
+	st := vectorStep{By: by, Do: "farewell", Random: s.bytes(108), AD: vectorAD}
 	st.play(s.side[by], true)
 	s.v.Steps = append(s.v.Steps, st)
 	return st.Message
@@ -203,7 +204,11 @@ func (st *vectorStep) play(s *State, write bool) error {
 func (v *vector) derive() map[string]octets {
 	root, i, r := start((*[32]byte)(v.Secret))
 	shared := [32]byte(v.DH)
-	next, b := root.advance(&shared)
+	var epochs []epochKey
+	for _, e := range v.Epochs {
+		epochs = append(epochs, epochKey(e))
+	}
+	next, b := root.advance(&shared, epochs)
 	chain := b.chain
 	first := chain.step()
 	second := chain.step()
@@ -221,6 +226,9 @@ func makeVectors(t *testing.T) vectorDoc {
 
 	s := newScript("")
 	d := vector{Name: "derivations", Kind: "positive", Function: "derive", Secret: s.bytes(32), DH: s.bytes(32), Number: 7}
+	d.Derived = d.derive()
+	add(d)
+	d = vector{Name: "derivations with two epochs", Kind: "positive", Function: "derive", Secret: s.bytes(32), DH: s.bytes(32), Epochs: []octets{s.bytes(32), s.bytes(32)}, Number: 7}
 	d.Derived = d.derive()
 	add(d)
 
@@ -304,13 +312,13 @@ func makeVectors(t *testing.T) vectorDoc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := first.seal([]byte("x"), vectorAD, (*randomness)(s.bytes(44)))
+	x, err := first.seal([]byte("x"), vectorAD, (*randomness)(s.bytes(108)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	rogue := func(state State, change func(*header)) []byte {
 		turn := state.turn.(*sending)
-		h := header{turn.public, turn.previous, turn.number - 1}
+		h := header{turn.public, turn.previous, turn.number - 1, state.mixed, false}
 		change(&h)
 		m := slices.Clone(x.Message)
 		copy(m[saltAt:], s.bytes(saltLen))
