@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	inside "github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -61,7 +62,11 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 		number = -1
 		w.counts.injected++
 	}
-	body := fmt.Appendf(nil, "message %d from %s to %s", number, d.name, to)
+	said, err := inside.NewText(inside.NewID(), w.now, 0, inside.Text{Text: fmt.Sprintf("message %d from %s to %s", number, d.name, to)})
+	if err != nil {
+		return err
+	}
+	body := said.Encode()
 	txn := newWrite()
 	letters, err := w.copies(d, p.addr.String(), body, number, &txn)
 	if err == nil && !thief && p != d.person {
@@ -225,7 +230,7 @@ func (w *world) heartbeat(d *device, to peer) error {
 	}
 	txn := newWrite()
 	txn.lists[to.address] = entries
-	letters, err := w.seal(d, to, &list, nil, 0, &txn)
+	letters, err := w.seal(d, to, &list, inside.NewControl(inside.KindHeartbeat, w.now).Encode(), 0, &txn)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,9 @@ const (
 	capsule                // of: the session
 	secret                 // of: the session, what the handshake agrees on
 	content                // n: the letter
+	epochKey               // of: the secret of an epoch itself
+	braidKey               // of: the authentication key of an epoch itself
+	drawn                  // of: hash of what a side drew for an epoch, a key's seed or the m of an answer
 )
 
 func newGraph() *graph { return &graph{names: map[name]int32{}} }

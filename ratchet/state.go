@@ -94,7 +94,7 @@ func Initiate(secret *[32]byte, peer PublicKey) (State, error) {
 }
 
 func initiate(secret *[32]byte, peer dh.PublicKey, own dh.PrivateKey) (State, error) {
-	root, mine, theirs := start(secret)
+	root, mine, theirs := start(secret) // and the exchange (R-RAT-40)
 	s := State{root: root, braid: braid.Start(secret, braid.Initiator)}
 	s.following = newHeaderCipher(theirs)
 	t, err := s.begin(&replying{peer: peer, header: mine}, own)

@@ -97,7 +97,7 @@ func TestDisclosurePropertyFindsEarlyDisclosure(t *testing.T) {
 		"open chain": {leaks: true}, "message before state": {careless: true},
 	} {
 		found := 0
-		for seed := range uint64(200) {
+		for seed := range uint64(2000) {
 			_, err := play(seed, 120, broken.leaks, broken.careless)
 			if errors.Is(err, errLive) {
 				found++

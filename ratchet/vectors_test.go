@@ -89,6 +89,7 @@ type vectorStep struct {
 	Now       int64  `json:"now,omitempty"`
 	Chain     uint64 `json:"chain,omitempty"`
 	Number    uint32 `json:"number,omitempty"`
+	Refused   bool   `json:"piece_refused,omitempty"`
 	State     octets `json:"state,omitempty"` // record after the step
 }
 
@@ -109,8 +110,11 @@ func (s *script) bytes(n int) octets {
 	return out[:n]
 }
 
-func newScript(name string) *script {
-	s := &script{v: vector{Name: name, Kind: "positive", Function: "conversation"}, side: map[string]*State{}}
+func newScript(name string) *script { return newScriptFrom(name, 0) }
+
+// newScriptFrom is a script whose bytes are none of those that another has made.
+func newScriptFrom(name string, n byte) *script {
+	s := &script{v: vector{Name: name, Kind: "positive", Function: "conversation"}, side: map[string]*State{}, n: n}
 	s.v.Secret, s.v.InitiatorKey, s.v.ResponderKey = s.bytes(32), s.bytes(32), s.bytes(32)
 	own := dh.FromBytes([32]byte(s.v.ResponderKey))
 	alice, err := initiate((*[32]byte)(s.v.Secret), own.Public(), dh.FromBytes([32]byte(s.v.InitiatorKey)))
@@ -175,7 +179,7 @@ func (st *vectorStep) play(s *State, write bool) error {
 		if err != nil {
 			return err
 		}
-		*s, got.Plaintext, got.Chain, got.Number = o.Next, o.Plaintext, o.At.Chain, o.At.Number
+		*s, got.Plaintext, got.Chain, got.Number, got.Refused = o.Next, o.Plaintext, o.At.Chain, o.At.Number, o.PieceRefused != nil
 	case "expire":
 		next, changed := s.Expire(time.Unix(st.Now, 0))
 		if !changed {
@@ -269,6 +273,8 @@ func makeVectors(t *testing.T) vectorDoc {
 	}
 	add(s.v)
 
+	add(epochVector(s).v)
+
 	wire, err := ParseMessage(m5)
 	if err != nil {
 		t.Fatal(err)
@@ -331,6 +337,8 @@ func makeVectors(t *testing.T) vectorDoc {
 	for _, name := range slices.Sorted(maps.Keys(badKeys())) {
 		open("ratchet key "+name, "ErrBadKey", waiting, rogue(x.Next, func(h *header) { h.key = badKeys()[name] }))
 	}
+	open("new chain on an epoch to come", "ErrEpoch", waiting, rogue(x.Next, func(h *header) { h.epoch = 1 }))
+	open("another epoch than the chain's", "ErrEpoch", skipping, rogue(x.Next, func(h *header) { h.epoch, h.number = 1, 1 }))
 	open("first chain announces one before it", "ErrRolledBack", waiting, rogue(x.Next, func(h *header) { h.previous = 1 }))
 	open("number too far ahead in a new chain", "ErrTooFarAhead", waiting, rogue(x.Next, func(h *header) { h.number = 2001 }))
 	open("number too far ahead", "ErrTooFarAhead", skipping, rogue(x.Next, func(h *header) { h.number = 2004 }))
@@ -357,7 +365,8 @@ func makeVectors(t *testing.T) vectorDoc {
 	}
 	record("record cut short", skipping[:len(skipping)-1])
 	record("record with a byte behind it", slices.Concat(skipping, []byte{0}))
-	record("record of another version", slices.Concat([]byte{2}, skipping[1:]))
+	record("record of another version", slices.Concat([]byte{3}, skipping[1:]))
+	add(vector{Name: "record of version 1", Kind: "negative", Reason: "ErrOldRecord", Function: "record", State: slices.Concat([]byte{1}, skipping[1:])})
 	record("record with an unknown turn", slices.Concat(skipping[:55], []byte{4}, skipping[56:]))
 	n := 5 + int(binary.BigEndian.Uint32(skipping[1:]))
 	record("record whose parts are of different states", slices.Concat(skipping[:n], late[5+int(binary.BigEndian.Uint32(late[1:])):]))
@@ -365,10 +374,42 @@ func makeVectors(t *testing.T) vectorDoc {
 	return doc
 }
 
+// epochVector is a conversation with pieces: with room for everything, for some,
+// for none; a late one; and one that is no piece.
+func epochVector(after *script) *script {
+	s := newScriptFrom("conversation with pieces and epochs", after.n)
+	const a, b = "initiator", "responder"
+	say := func(text string, zeros int) string { return text + string(make([]byte, zeros)) }
+	for range 2 {
+		s.open(b, s.seal(a, say("all of it", 1300)))
+		late := s.seal(a, say("some, and late", 150))
+		s.open(b, s.seal(a, say("seven zeros", 7)))
+		s.open(a, s.seal(b, say("all of it", 1300)))
+		s.open(b, late)
+		s.open(a, s.seal(b, say("six zeros", 6)))
+	}
+	if s.side[a].mixed == 0 || s.side[b].mixed == 0 {
+		panic("no epoch came to its end")
+	}
+	x, err := s.side[a].seal([]byte("no piece\xff"), vectorAD, (*randomness)(s.bytes(108)))
+	if err != nil {
+		panic(err)
+	}
+	t := x.Next.turn.(*sending)
+	m := x.Message
+	t.cipher.seal(m, &header{t.public, t.previous, t.number - 1, x.Next.mixed, true})
+	key := t.seed.key(t.number - 1)
+	tag := key.tag(vectorAD, m[:len(m)-tagLen])
+	copy(m[len(m)-tagLen:], tag[:])
+	s.open(b, m)
+	return s
+}
+
 // reasons maps the names in negative vectors to errors.
 var reasons = map[string]error{
 	"ErrMalformed": ErrMalformed, "ErrUnknownChain": ErrUnknownChain, "ErrForged": ErrForged, "ErrDuplicate": ErrDuplicate,
 	"ErrTooOld": ErrTooOld, "ErrTooFarAhead": ErrTooFarAhead, "ErrRolledBack": ErrRolledBack, "ErrBadKey": ErrBadKey, "ErrWaiting": ErrWaiting,
+	"ErrEpoch": ErrEpoch, "ErrOldRecord": ErrOldRecord,
 }
 
 // TestVectors replays the pinned vectors: first as an implementation that reads
