@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
+	inside "github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -66,7 +67,17 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 	if thief {
 		number = -1
 	}
-	return w.write(d, p, fmt.Appendf(nil, "message %d from %s to %s", number, d.name, to), crash, thief)
+	body, err := w.words(number, d, to)
+	if err != nil {
+		return err
+	}
+	return w.write(d, p, body, crash, thief)
+}
+
+// words is a message as it is sealed: encoded and padded.
+func (w *world) words(number int, d *device, to string) ([]byte, error) {
+	said, err := inside.NewText(inside.NewID(), w.now, 0, inside.Text{Text: fmt.Sprintf("message %d from %s to %s", number, d.name, to)})
+	return said.Encode(), err
 }
 
 // write is send with the words of it.
@@ -262,7 +273,7 @@ func (w *world) heartbeat(d *device, to peer) error {
 	}
 	txn := newWrite()
 	txn.lists[to.address] = entries
-	letters, err := w.seal(d, to, &list, nil, 0, &txn)
+	letters, err := w.seal(d, to, &list, inside.NewControl(inside.KindHeartbeat, w.now).Encode(), 0, &txn)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -112,7 +113,7 @@ func (a *attack) take(p peer, s *session.Session) error {
 func (h *head) forgetful() []*head {
 	nothing := &head{
 		step: 1, root: h.root, turn: sending, own: h.own, public: h.public, header: passing(), seed: h.seed,
-		number: h.number, next: h.next, following: h.following,
+		number: h.number, next: h.next, following: h.following, epoch: h.epoch, waiting: h.waiting, exchange: h.exchange,
 	}
 	one := *nothing
 	one.step = 2
@@ -128,7 +129,8 @@ func passing() key { return key{1} }
 func (h *head) mirror() *head {
 	return &head{
 		step: h.step, root: h.root, turn: replying, peer: h.public, next: h.following, following: h.next, open: h.chain,
-		receiving: []receiving{{id: h.step, header: h.header, seed: h.seed, next: h.number, floor: h.number}},
+		receiving: []receiving{{id: h.step, header: h.header, seed: h.seed, epoch: h.epoch, next: h.number, floor: h.number}},
+		epoch:     h.epoch,
 	}
 }
 
@@ -163,6 +165,9 @@ func (a *attack) try(l *letter) (bool, error) {
 
 func (a *attack) open(n *line, l *letter) (bool, error) {
 	o, err := n.head.Open(l.body, n.ad[:], thiefTime)
+	if errors.Is(err, ratchet.ErrEpoch) {
+		o, err = n.finish(l, err)
+	}
 	if err == nil {
 		n.head = o.Next
 		if n.opened++; n.opened%(ratchet.MaxJump/2) == 0 {
@@ -177,6 +182,20 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
 	}
 	return true, a.profit(l, o.Plaintext)
+}
+
+// finish opens a letter that rests on an epoch which the victim answered after
+// the theft with what it had drawn before. The thief draws the same conclusion from
+// what was stolen and what came since: it seals a letter that nobody gets.
+func (n *line) finish(l *letter, err error) (ratchet.Opened, error) {
+	if h := read(n.head); h.turn != sending || h.exchange[braidTurn] != braidAnswering {
+		return ratchet.Opened{}, err
+	}
+	x, err := n.head.Seal(make([]byte, 256), n.ad[:])
+	if err != nil {
+		return ratchet.Opened{}, err
+	}
+	return x.Next.Open(l.body, n.ad[:], thiefTime)
 }
 
 // again opens a letter with a state that the line has left behind.

@@ -32,6 +32,9 @@ const (
 	groupKey                // of: the chain's id, n: the index
 	epochSecret             // of: the secret itself
 	logEntry                // n: the entry
+	epochKey                // of: the secret of an epoch itself
+	braidKey                // of: the authentication key of an epoch itself
+	drawn                   // of: hash of what a side drew for an epoch, a key's seed or the m of an answer
 )
 
 func newGraph() *graph { return &graph{names: map[name]int32{}} }

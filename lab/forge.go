@@ -86,7 +86,7 @@ func peerOf(s ratchet.State) (ratchet.State, bool, error) {
 	some, public := ratchet.GenerateKey()
 	writer := head{
 		step: 1, turn: sending, own: some.Export(), public: public.Array(),
-		header: c.header, seed: c.seed, chain: h.open, number: c.next,
+		header: c.header, seed: c.seed, chain: h.open, number: c.next, epoch: c.epoch,
 	}
 	state, err := writer.state()
 	if err != nil {

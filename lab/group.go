@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
-	contents "github.com/pawl-chat/pawl/internal/content"
+	inside "github.com/pawl-chat/pawl/internal/content"
 )
 
 // What a device does in a group, by spec/group-devices.md and with the packages
@@ -137,7 +137,7 @@ func (w *world) signal(d *device, to peer, k groups.Key, g groups.ID, txn *write
 		return nil, err
 	}
 	txn.lists[to.address] = entries
-	c, err := contents.NewGroup(groups.Signal{Group: g, Key: &k}.Encode(), w.now)
+	c, err := inside.NewGroup(groups.Signal{Group: g, Key: &k}.Encode(), w.now)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +227,10 @@ func (w *world) say(d *device, g groups.ID, crash string, thief bool) error {
 		number = -1
 		w.counts.injected++
 	}
-	body := fmt.Appendf(nil, "message %d from %s to %s", number, d.name, w.groupName(g))
+	body, err := w.words(number, d, w.groupName(g))
+	if err != nil {
+		return err
+	}
 	if err := w.prepare(d, g, thief); err != nil {
 		return w.unsent(d, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
-	contents "github.com/pawl-chat/pawl/internal/content"
+	inside "github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
@@ -181,8 +181,8 @@ func (w *world) learn(d *device, s *shelf, plaintext []byte) error {
 
 // signalIn is the signal that a plaintext holds, if it is one.
 func signalIn(plaintext []byte) (groups.Signal, bool) {
-	c, err := contents.Decode(plaintext)
-	if err != nil || c.Kind != contents.KindGroup {
+	c, err := inside.Decode(plaintext)
+	if err != nil || c.Kind != inside.KindGroup {
 		return groups.Signal{}, false
 	}
 	s, err := groups.ParseSignal(c.Body)
@@ -192,12 +192,12 @@ func signalIn(plaintext []byte) (groups.Signal, bool) {
 // absorb takes what a pairwise letter says to devices: keys of a group, and who
 // has opened something on the own chain.
 func (w *world) absorb(d *device, from x3dh.Party, plaintext []byte, txn *write) error {
-	c, err := contents.Decode(plaintext)
+	c, err := inside.Decode(plaintext)
 	if err != nil {
 		return nil // a text
 	}
 	p := peer{from.Address, from.Device}
-	if c.Kind == contents.KindReceipt {
+	if c.Kind == inside.KindReceipt {
 		for _, id := range c.Receipt.IDs {
 			for _, held := range w.groupsOf(&d.disk) {
 				if own, err := groups.ParseSending(held.own); err == nil && own.ID() == groups.ChainID(id) {
@@ -288,7 +288,7 @@ func (w *world) answer(d *device) error {
 		}
 		txn := newWrite()
 		txn.lists[x.to.address] = entries
-		c := contents.NewReceipts(contents.Delivered, []contents.ID{contents.ID(x.chain)}, w.now)[0]
+		c := inside.NewReceipts(inside.Delivered, []inside.ID{inside.ID(x.chain)}, w.now)[0]
 		letters, err := w.seal(d, x.to, &list, c.Encode(), 0, &txn)
 		if err != nil {
 			w.counts.refused[reason(err)]++
@@ -328,7 +328,7 @@ func (w *world) disclose(d *device, s *shelf) error {
 	}
 	for _, c := range s.closing {
 		txn := newWrite()
-		sig, err := contents.NewGroup(groups.Signal{Group: s.group, Disclosed: &c}.Encode(), w.now)
+		sig, err := inside.NewGroup(groups.Signal{Group: s.group, Disclosed: &c}.Encode(), w.now)
 		if err != nil {
 			return err
 		}

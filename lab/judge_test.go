@@ -183,7 +183,7 @@ func TestR_LAB_04_RecordsConfirmEachOther(t *testing.T) {
 		t.Error("two values of one name:", err)
 	}
 	for root, from := range w.trace.steps {
-		if err := w.trace.step(root.of, key{}, from[1], from[0]); err != errTrace {
+		if err := w.trace.step(root.of, key{}, from[1], from[0], nil); err != errTrace {
 			t.Error("two origins of one root key:", err)
 		}
 	}
