@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -32,6 +33,7 @@ type attack struct {
 	tried   map[session.ID]bool   // first messages answered with stolen prekeys
 	current map[session.ID][]head // sending turns that were stolen, by session
 	opened  []bool                // by index of the letter
+	hoard
 }
 
 // thiefTime is the thief's clock: no stolen key is too old by it.
@@ -39,6 +41,15 @@ var thiefTime = time.Unix(0, 0)
 
 // attack tries to open every letter with what was stolen.
 func (w *world) attack(l *loot) ([]bool, error) {
+	a, err := w.ransack(l)
+	if err != nil {
+		return nil, err
+	}
+	return a.opened, nil
+}
+
+// ransack is attack, with all that the thief comes to have.
+func (w *world) ransack(l *loot) (*attack, error) {
 	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters))}
 	sessions, err := l.stolen()
 	if err != nil {
@@ -49,10 +60,13 @@ func (w *world) attack(l *loot) ([]bool, error) {
 			return nil, err
 		}
 	}
+	if err := a.sack(); err != nil {
+		return nil, err
+	}
 	for more := true; more; {
 		more = false
 		for _, letter := range w.letters {
-			if a.opened[letter.index] || letter.farewell || letter.from != l.self && letter.to != l.self {
+			if a.opened[letter.index] || letter.farewell || letter.said == nil && letter.from != l.self && letter.to != l.self {
 				continue
 			}
 			ok, err := a.try(letter)
@@ -64,7 +78,8 @@ func (w *world) attack(l *loot) ([]bool, error) {
 			}
 		}
 	}
-	return a.opened, nil
+	a.readLogs()
+	return a, nil
 }
 
 // take adds the ways that one stolen session opens.
@@ -98,7 +113,7 @@ func (a *attack) take(p peer, s *session.Session) error {
 func (h *head) forgetful() []*head {
 	nothing := &head{
 		step: 1, root: h.root, turn: sending, own: h.own, public: h.public, header: passing(), seed: h.seed,
-		number: h.number, next: h.next, following: h.following,
+		number: h.number, next: h.next, following: h.following, epoch: h.epoch, waiting: h.waiting, exchange: h.exchange,
 	}
 	one := *nothing
 	one.step = 2
@@ -114,12 +129,16 @@ func passing() key { return key{1} }
 func (h *head) mirror() *head {
 	return &head{
 		step: h.step, root: h.root, turn: replying, peer: h.public, next: h.following, following: h.next, open: h.chain,
-		receiving: []receiving{{id: h.step, header: h.header, seed: h.seed, next: h.number, floor: h.number}},
+		receiving: []receiving{{id: h.step, header: h.header, seed: h.seed, epoch: h.epoch, next: h.number, floor: h.number}},
+		epoch:     h.epoch,
 	}
 }
 
 // try opens one letter in every way there is.
 func (a *attack) try(l *letter) (bool, error) {
+	if l.said != nil {
+		return a.eavesdrop(l)
+	}
 	for _, n := range a.lines {
 		if n.from != l.from || n.to != l.to {
 			continue
@@ -146,6 +165,9 @@ func (a *attack) try(l *letter) (bool, error) {
 
 func (a *attack) open(n *line, l *letter) (bool, error) {
 	o, err := n.head.Open(l.body, n.ad[:], thiefTime)
+	if errors.Is(err, ratchet.ErrEpoch) {
+		o, err = n.finish(l, err)
+	}
 	if err == nil {
 		n.head = o.Next
 		if n.opened++; n.opened%(ratchet.MaxJump/2) == 0 {
@@ -159,7 +181,21 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 	if !bytes.Equal(o.Plaintext, l.text) {
 		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
 	}
-	return true, nil
+	return true, a.profit(l, o.Plaintext)
+}
+
+// finish opens a letter that rests on an epoch which the victim answered after
+// the theft with what it had drawn before. The thief draws the same conclusion from
+// what was stolen and what came since: it seals a letter that nobody gets.
+func (n *line) finish(l *letter, err error) (ratchet.Opened, error) {
+	if h := read(n.head); h.turn != sending || h.exchange[braidTurn] != braidAnswering {
+		return ratchet.Opened{}, err
+	}
+	x, err := n.head.Seal(make([]byte, 256), n.ad[:])
+	if err != nil {
+		return ratchet.Opened{}, err
+	}
+	return x.Next.Open(l.body, n.ad[:], thiefTime)
 }
 
 // again opens a letter with a state that the line has left behind.

@@ -33,6 +33,9 @@ func (w *world) forge(v *Verdict, l *loot) error {
 			v.FooledBy = append(v.FooledBy, other.name)
 		}
 	}
+	if err := w.forgeInGroups(v, l); err != nil {
+		return err
+	}
 	slices.Sort(v.Forges)
 	slices.Sort(v.FooledBy)
 	return nil
@@ -83,7 +86,7 @@ func peerOf(s ratchet.State) (ratchet.State, bool, error) {
 	some, public := ratchet.GenerateKey()
 	writer := head{
 		step: 1, turn: sending, own: some.Export(), public: public.Array(),
-		header: c.header, seed: c.seed, chain: h.open, number: c.next,
+		header: c.header, seed: c.seed, chain: h.open, number: c.next, epoch: c.epoch,
 	}
 	state, err := writer.state()
 	if err != nil {

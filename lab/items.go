@@ -30,7 +30,10 @@ const (
 	kindRule    = 14
 	kindOutcome = 15
 	kindVerdict = 16
-	kindEnd     = 17
+	kindGroup   = 17
+	kindEntry   = 18
+	kindLog     = 19
+	kindEnd     = 20
 )
 
 type headerItem struct {
@@ -50,6 +53,7 @@ type deviceItem struct {
 	Address  string
 	Device   uint64
 	Identity []byte
+	Stand    bool // the relay made it to stand in for somebody
 }
 
 type blobItem struct {
@@ -93,6 +97,22 @@ type letterItem struct {
 	Chain    uint64
 	Farewell bool
 	Thief    bool
+	Said     []chainEntry // of a group message: the chain that sealed it; else none
+	Closed   []uint64     // of one that tells a signing key: devices that had closed its chain
+}
+
+// chainEntry is a chain of a group as it is handed out.
+type chainEntry struct {
+	_           struct{} `cbor:",toarray"`
+	Group       []byte
+	Epoch       uint64
+	Chain       []byte
+	Index       uint64
+	Key         []byte
+	Verify      []byte
+	Created     int64
+	Before      []byte
+	BeforeCount uint64
 }
 
 // readItem is a letter that its device has opened and committed.
@@ -125,6 +145,83 @@ type diskEntry struct {
 	Sessions []sessionEntry
 	Replay   uint64
 	Lists    []listEntry
+	Groups   []shelfEntry
+}
+
+// shelfEntry is what a device keeps of one group.
+type shelfEntry struct {
+	_                    struct{} `cbor:",toarray"`
+	Group                []byte
+	Roster               uint64 // empty: none
+	Heads                []headEntry
+	Secrets              []secretEntry
+	Own                  uint64 // own chain; empty: none
+	Chains               []heldEntry
+	Handed, Heard, Known []uint64 // devices
+	Closing              []closingEntry
+	Alarm, Out           bool
+}
+
+type headEntry struct {
+	_    struct{} `cbor:",toarray"`
+	Seq  uint64
+	Head []byte
+}
+
+type secretEntry struct {
+	_      struct{} `cbor:",toarray"`
+	Epoch  uint64
+	Secret []byte
+}
+
+// heldEntry is another device's chain.
+type heldEntry struct {
+	_             struct{} `cbor:",toarray"`
+	From          uint64
+	Used          bool
+	Head, Skipped uint64
+}
+
+// closingEntry is a signing key that is to be told.
+type closingEntry struct {
+	_     struct{} `cbor:",toarray"`
+	Chain []byte
+	Seed  []byte
+}
+
+// groupItem is a group; groups are numbered from 0 on.
+type groupItem struct {
+	_    struct{} `cbor:",toarray"`
+	Kind uint64
+	ID   []byte
+	Name string
+}
+
+// entryItem is an entry of a group's log, on whichever branch it was placed.
+type entryItem struct {
+	_     struct{} `cbor:",toarray"`
+	Kind  uint64
+	Group uint64
+	Seq   uint64
+	Prev  []byte
+	Epoch uint64
+	Data  uint64
+}
+
+// logItem is the log of a group as the relay shows it in the end: to everybody,
+// or to the owner of an address.
+type logItem struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    uint64
+	Group   uint64
+	Address string // empty: everybody
+	Entries []placedEntry
+}
+
+type placedEntry struct {
+	_    struct{} `cbor:",toarray"`
+	Head []byte
+	Data uint64
 }
 
 type sessionEntry struct {
@@ -159,16 +256,20 @@ type laterItem struct {
 
 // finalItem is what a device keeps when the run ends.
 type finalItem struct {
-	_    struct{} `cbor:",toarray"`
-	Kind uint64
-	Of   uint64
-	Disk diskEntry
+	_       struct{} `cbor:",toarray"`
+	Kind    uint64
+	Of      uint64
+	Disk    diskEntry
+	SetBack bool     // it has run on an old copy of itself
+	Doubts  []string // addresses whose owner it does not believe any more
 }
 
-// shownItem is the device list that the relay shows when the run ends.
+// shownItem is the device list that the relay shows when the run ends, to
+// everybody or to the owner of an address.
 type shownItem struct {
 	_    struct{} `cbor:",toarray"`
 	Kind uint64
+	By   string // empty: everybody
 	List listEntry
 }
 
@@ -197,11 +298,11 @@ type refusals struct {
 }
 
 type outcomeItem struct {
-	_                                          struct{} `cbor:",toarray"`
-	Kind                                       uint64
-	At                                         uint64
-	Opened, Unsent, Injected, Accepted, Agreed uint64
-	Refused                                    []refusals
+	_                                                 struct{} `cbor:",toarray"`
+	Kind                                              uint64
+	At                                                uint64
+	Opened, Unsent, Injected, Accepted, Agreed, Found uint64
+	Refused                                           []refusals
 }
 
 // verdictItem is what both judges found when the run ended.
@@ -217,13 +318,14 @@ type verdictItem struct {
 	Forges, FooledBy     []string
 	Agree                bool
 	Differ               uint64 // letters on which they did not
+	Signing, Entries     uint64
 }
 
 func verdictItemOf(v *Verdict) verdictItem {
 	return verdictItem{
 		Kind: kindVerdict, At: v.At, Opened: Ranges(v.Opened), Before: uint64(v.Before), Read: uint64(v.Read), Public: uint64(v.Public),
 		Oldest: uint64(v.Oldest.Seconds()), Healed: int64(v.Healed), HealedIn: uint64(v.HealedIn.Seconds()), Forges: v.Forges, FooledBy: v.FooledBy,
-		Agree: v.Agree, Differ: uint64(len(v.Differ)),
+		Agree: v.Agree, Differ: uint64(len(v.Differ)), Signing: uint64(v.Signing), Entries: uint64(v.Entries),
 	}
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/codec"
 	"github.com/pawl-chat/pawl/internal/session"
 )
@@ -105,7 +107,7 @@ func (j *journal) device(d *device) {
 	}
 	j.devices[d.peer()] = uint64(len(j.devices))
 	identity := d.own.Identity.Array()
-	j.put(deviceItem{Kind: kindDevice, Name: d.name, Account: d.own.Account, Address: d.own.Address, Device: d.own.Device, Identity: identity[:]})
+	j.put(deviceItem{Kind: kindDevice, Name: d.name, Account: d.own.Account, Address: d.own.Address, Device: d.own.Device, Identity: identity[:], Stand: d.person.false})
 }
 
 func (j *journal) step(n int, now time.Time) {
@@ -124,10 +126,17 @@ func (j *journal) letter(l *letter) {
 	if j == nil {
 		return
 	}
-	j.put(letterItem{
+	i := letterItem{
 		Kind: kindLetter, Message: uint64(l.message), From: j.who(l.from), To: j.who(l.to), At: since(l.at), Session: l.session[:], Initial: l.initial, Body: l.body,
 		AD: l.ad[:], Text: l.text, Seed: l.seed[:], Number: uint64(l.number), Chain: l.chain, Farewell: l.farewell, Thief: l.injected,
-	})
+	}
+	if l.said != nil {
+		i.Said = []chainEntry{chainEntryOf(&l.said.key)}
+	}
+	if l.discloses != nil {
+		i.Closed = j.peers(l.closed)
+	}
+	j.put(i)
 }
 
 // read says that a device has opened a letter, and committed that.
@@ -180,7 +189,7 @@ func (j *journal) disk(d *disk) diskEntry {
 	for _, r := range rows {
 		e.Prekeys = append(e.Prekeys, j.blob(d.prekeys[r].record))
 	}
-	for _, p := range order(d.sessions) {
+	for _, p := range slices.SortedFunc(maps.Keys(d.sessions), comparePeers) {
 		ids := slices.SortedFunc(maps.Keys(d.sessions[p]), func(a, b session.ID) int { return slices.Compare(a[:], b[:]) })
 		for _, id := range ids {
 			s := d.sessions[p][id]
@@ -190,6 +199,10 @@ func (j *journal) disk(d *disk) diskEntry {
 	for _, a := range slices.Sorted(maps.Keys(d.lists)) {
 		e.Lists = append(e.Lists, listEntry{Address: a, Entries: j.all(d.lists[a])})
 	}
+	for _, g := range slices.SortedFunc(maps.Keys(d.shelves), func(a, b groups.ID) int { return bytes.Compare(a[:], b[:]) }) {
+		e.Groups = append(e.Groups, j.shelf(d.shelves[g]))
+	}
+	j.fits(len(e.Prekeys), len(e.Sessions), len(e.Lists), len(e.Groups))
 	return e
 }
 
@@ -211,43 +224,50 @@ func (j *journal) graph(g *graph) {
 	}
 }
 
-// end writes how the run ended, and what was found.
-func (j *journal) end(w *world, r *Report) error {
+// state writes how the run ended.
+func (j *journal) state(w *world) {
+	if j == nil {
+		return
+	}
 	for _, d := range w.devices {
 		e := j.disk(&d.disk)
-		j.put(finalItem{Kind: kindFinal, Of: j.who(d.peer()), Disk: e})
+		j.put(finalItem{Kind: kindFinal, Of: j.who(d.peer()), Disk: e, SetBack: d.setBack, Doubts: slices.Sorted(maps.Keys(d.doubts))})
 	}
-	for _, a := range slices.Sorted(maps.Keys(w.relay.directory)) {
-		j.put(shownItem{Kind: kindShown, List: listEntry{Address: a, Entries: j.all(w.relay.account(a))}})
-	}
+	j.shown(w)
+	j.logs(w)
 	j.graph(w.trace.graph)
 	c := &w.counts
 	o := outcomeItem{
-		Kind: kindOutcome, At: since(w.now), Opened: uint64(c.opened), Unsent: uint64(c.unsent), Injected: uint64(c.injected), Accepted: uint64(c.accepted), Agreed: uint64(w.trace.agreed),
+		Kind: kindOutcome, At: since(w.now), Opened: uint64(c.opened), Unsent: uint64(c.unsent), Injected: uint64(c.injected), Accepted: uint64(c.accepted), Agreed: uint64(w.trace.agreed), Found: uint64(c.found),
 	}
 	for _, why := range slices.Sorted(maps.Keys(c.refused)) {
 		o.Refused = append(o.Refused, refusals{Why: why, Count: uint64(c.refused[why])})
 	}
 	j.put(o)
+}
+
+// shown writes the device lists that the relay shows to everybody, and to whom
+// it shows others.
+func (j *journal) shown(w *world) {
+	addresses := slices.Sorted(maps.Keys(w.relay.directory))
+	for _, of := range addresses {
+		everybody := w.relay.account(&device{person: &person{}}, of)
+		j.put(shownItem{Kind: kindShown, List: listEntry{Address: of, Entries: j.all(everybody)}})
+		for _, by := range addresses {
+			d := &device{person: &person{}}
+			d.own.Address = by
+			if other := w.relay.account(d, of); !slices.EqualFunc(other, everybody, bytes.Equal) {
+				j.put(shownItem{Kind: kindShown, By: by, List: listEntry{Address: of, Entries: j.all(other)}})
+			}
+		}
+	}
+}
+
+// end writes what was found.
+func (j *journal) end(r *Report) error {
 	for i := range r.Verdicts {
 		j.put(verdictItemOf(&r.Verdicts[i]))
 	}
 	j.put(endItem{Kind: kindEnd, Count: j.count, Sum: j.sum.Sum(nil)})
 	return j.err
-}
-
-// order lists peers by address, then by device.
-func order[V any](m map[peer]V) []peer {
-	return slices.SortedFunc(maps.Keys(m), func(a, b peer) int {
-		if a.address != b.address {
-			if a.address < b.address {
-				return -1
-			}
-			return 1
-		}
-		if a.device < b.device {
-			return -1
-		}
-		return 1
-	})
 }

@@ -20,6 +20,18 @@ const (
 	sending  = 3
 )
 
+// Turns of the braid's record (spec/braid.md, "Record"), and where in it they and
+// what follows them stand.
+const (
+	braidResting   = 1
+	braidOffering  = 2
+	braidListening = 3
+	braidAnswering = 4
+	braidAuth      = 6
+	braidTurn      = 38
+	braidDrawn     = 39
+)
+
 // head is the head of a record in its parts.
 type head struct {
 	generation, step uint64
@@ -37,11 +49,15 @@ type head struct {
 	open             key // chain key of receiving[0]
 	receiving        []receiving
 	owed             []key
+	epoch            uint32 // that the root key rests on
+	waiting          []key  // secrets of the epochs after it
+	exchange         []byte // the braid's record
 }
 
 type receiving struct {
 	id           uint64
 	header, seed key
+	epoch        uint32
 	next, floor  uint32
 	skipped      []skipped
 }
@@ -70,12 +86,17 @@ func read(s ratchet.State) head {
 	if n := int(r.byte()); n > 0 {
 		h.open = r.key()
 		for range n {
-			h.receiving = append(h.receiving, receiving{id: r.uint64(), header: r.key(), seed: r.key(), next: r.uint32(), floor: r.uint32()})
+			h.receiving = append(h.receiving, receiving{id: r.uint64(), header: r.key(), seed: r.key(), epoch: r.uint32(), next: r.uint32(), floor: r.uint32()})
 		}
 	}
 	for n := int(r.byte()); n > 0; n-- {
 		h.owed = append(h.owed, r.key())
 	}
+	h.epoch = r.uint32()
+	for n := int(r.byte()); n > 0; n-- {
+		h.waiting = append(h.waiting, r.key())
+	}
+	h.exchange = r
 	h.readSkipped(s.AppendSkipped(nil))
 	return h
 }
@@ -98,7 +119,7 @@ func (h *head) readSkipped(b []byte) {
 // state is the state that h is the record of, as the real code reads it.
 func (h *head) state() (ratchet.State, error) {
 	u32, u64 := binary.BigEndian.AppendUint32, binary.BigEndian.AppendUint64
-	b := u64(u64([]byte{1}, h.generation), h.step)
+	b := u64(u64([]byte{2}, h.generation), h.step)
 	b = append(append(b, h.root[:]...), h.unanswered, h.turn)
 	put := func(keys ...key) {
 		for i := range keys {
@@ -118,14 +139,14 @@ func (h *head) state() (ratchet.State, error) {
 	}
 	put(h.following)
 	b = append(b, byte(len(h.receiving)))
-	s := append(u64([]byte{1}, h.generation), 0)
+	s := append(u64([]byte{2}, h.generation), 0)
 	if len(h.receiving) > 0 {
 		put(h.open)
 	}
 	for _, c := range h.receiving {
 		b = u64(b, c.id)
 		put(c.header, c.seed)
-		b = u32(u32(b, c.next), c.floor)
+		b = u32(u32(u32(b, c.epoch), c.next), c.floor)
 		if len(c.skipped) > 0 {
 			s[9]++
 			s = binary.BigEndian.AppendUint16(u64(s, c.id), uint16(len(c.skipped)))
@@ -136,7 +157,21 @@ func (h *head) state() (ratchet.State, error) {
 	}
 	b = append(b, byte(len(h.owed)))
 	put(h.owed...)
-	return ratchet.Join(b, s)
+	b = append(u32(b, h.epoch), byte(len(h.waiting)))
+	put(h.waiting...)
+	if h.exchange == nil {
+		h.exchange = idle(h.epoch)
+	}
+	return ratchet.Join(append(b, h.exchange...), s)
+}
+
+// idle is the braid's record of a side that has not begun epoch + 1, with an
+// authentication key of the thief's own: it takes no piece that the victim's peer
+// sends, and the ratchet goes on without.
+func idle(epoch uint32) []byte {
+	b := binary.BigEndian.AppendUint32([]byte{1, 1 + byte(epoch)&1}, epoch+1) // whose turn it is to offer
+	k := passing()
+	return append(append(b, k[:]...), braidResting)
 }
 
 // cursor takes fixed-size fields off a record that the real code has written.

@@ -22,6 +22,8 @@ type Report struct {
 	Unsent    int            // messages that were not sent, because what the relay showed was refused
 	Injected  int            // messages that thieves wrote
 	Accepted  int            // letters of thieves that devices took
+	Found     int            // lies of the relay that somebody found out
+	Entries   int            // of group logs
 	Public    int            // messages whose MAC keys anybody knows in the end
 	Refused   map[string]int // letters and messages refused, by reason
 	Lasted    time.Duration  // on the world's clock
@@ -58,9 +60,11 @@ func (s *Scenario) record(ctx context.Context, seed uint64, k *kits, j *journal)
 	if err != nil {
 		return nil, err
 	}
+	j.state(w)
+	w.journal = nil // what judges try has not happened
 	r, err := w.report(ctx, s, seed)
 	if err == nil && j != nil {
-		err = j.end(w, r)
+		err = j.end(r)
 	}
 	if err != nil {
 		return nil, err
@@ -108,7 +112,10 @@ func (w *world) report(ctx context.Context, s *Scenario, seed uint64) (*Report, 
 	c := &w.counts
 	r := &Report{
 		Scenario: s, Seed: seed, Wire: w.wire(), Messages: w.sent, Letters: len(w.letters), Delivered: c.opened, Unsent: c.unsent,
-		Injected: c.injected, Accepted: c.accepted, Public: w.forgeable(w.letters), Refused: c.refused, Lasted: w.now.Sub(began), Agreed: w.trace.agreed, Met: true,
+		Injected: c.injected, Found: c.found, Entries: len(w.entries), Accepted: c.accepted, Public: w.forgeable(w.letters), Refused: c.refused, Lasted: w.now.Sub(began), Agreed: w.trace.agreed, Met: true,
+	}
+	if err := w.disclosedIsDead(); err != nil {
+		return nil, err
 	}
 	x := w.trace.index()
 	for _, l := range w.loots {

@@ -43,6 +43,8 @@ type Step struct {
 	Crash   string   `toml:"crash"`
 	Hours   int      `toml:"hours"`
 	Between []string `toml:"between"`
+	Group   string   `toml:"group"`
+	With    []string `toml:"with"`    // people let in at once
 	Loss    int      `toml:"loss"`    // percent of letters
 	Late    int      `toml:"late"`    // percent of letters
 	Twice   int      `toml:"twice"`   // percent of letters
@@ -57,6 +59,8 @@ type Expectation struct {
 	Healed   *int     `toml:"healed"` // -1: not seen
 	Read     *int     `toml:"read-before"`
 	Public   *int     `toml:"public"`
+	Signing  *int     `toml:"signing"`
+	Entries  *int     `toml:"entries"` // of group logs
 	Forges   []string `toml:"forges"`
 	FooledBy []string `toml:"fooled-by"`
 }
@@ -67,6 +71,7 @@ type Outcome struct {
 	Unsent   *int           `toml:"unsent"`
 	Accepted *int           `toml:"accepted"` // letters of thieves that devices took
 	Public   *int           `toml:"public"`   // messages whose MAC keys anybody knows in the end
+	Found    *int           `toml:"found"`    // lies of the relay that somebody found out
 	Refused  map[string]int `toml:"refused"`  // by reason
 }
 
@@ -133,6 +138,12 @@ func (s *Scenario) check() error {
 		case act.thief:
 			named[st.As] = true
 			thefts++
+		}
+		if st.Do == "middle" && st.As != "" {
+			for _, who := range st.Between {
+				named[inMiddle(st.As, who)] = true
+				thefts++
+			}
 		}
 		for n := range st.Thefts {
 			named[theftName(n)] = true
@@ -215,6 +226,8 @@ func (e *Expectation) met(v *Verdict) (missed []string) {
 	number("healed", e.Healed, v.Healed)
 	number("read-before", e.Read, v.Read)
 	number("public", e.Public, v.Public)
+	number("signing", e.Signing, v.Signing)
+	number("entries", e.Entries, v.Entries)
 	if e.Forges != nil && !slices.Equal(e.Forges, v.Forges) {
 		miss("forges", e.Forges, v.Forges)
 	}
@@ -237,6 +250,7 @@ func (o *Outcome) met(r *Report) (missed []string) {
 	number("unsent", o.Unsent, r.Unsent)
 	number("accepted", o.Accepted, r.Accepted)
 	number("public", o.Public, r.Public)
+	number("found", o.Found, r.Found)
 	if o.Refused != nil {
 		for why, n := range o.Refused {
 			number("refused: "+why, &n, r.Refused[why])

@@ -24,14 +24,18 @@ var errTrace = fmt.Errorf("%w: the records contradict each other", ErrFault)
 type trace struct {
 	*graph
 	values  map[name]key        // chain and message keys seen in records
-	steps   map[name][2]name    // root key: what it was made from
+	steps   map[name]origin     // root key: what it was made from
 	agreed  int                 // values and steps seen again, alike
 	members map[name]bool       // what is drawn already
 	signed  map[session.ID]name // the responder's signed prekey
 }
 
+// origin is what a DH step mixes: the root key before, the agreement, and the
+// secrets of epochs.
+type origin [2 + ratchet.MaxWaiting]name
+
 func newTrace() *trace {
-	return &trace{graph: newGraph(), values: map[name]key{}, steps: map[name][2]name{}, members: map[name]bool{}, signed: map[session.ID]name{}}
+	return &trace{graph: newGraph(), values: map[name]key{}, steps: map[name]origin{}, members: map[name]bool{}, signed: map[session.ID]name{}}
 }
 
 // see holds a value against what an earlier record had under its name.
@@ -101,19 +105,61 @@ func (t *trace) handshake(initiator, responder *x3dh.Party, initial []byte, sign
 }
 
 // step draws a DH step of the ratchet: the next root key and the chain of seed.
-func (t *trace) step(root, seed key, from, dh name) error {
+func (t *trace) step(root, seed key, from, dh name, epochs []key) error {
 	next := name{role: rootKey, of: root}
+	made := origin{from, dh}
+	premises := made[:2]
+	for _, e := range epochs {
+		premises = append(premises, name{role: epochKey, of: e})
+	}
 	if was, ok := t.steps[next]; ok {
-		if was != [2]name{from, dh} {
+		if was != made {
 			return errTrace
 		}
 		t.agreed++
 		return nil
 	}
-	t.steps[next] = [2]name{from, dh}
-	t.rule(next, from, dh)
-	t.rule(name{role: chainKey, of: seed}, from, dh)
+	t.steps[next] = made
+	t.rule(next, premises...)
+	t.rule(name{role: chainKey, of: seed}, premises...)
 	return nil
+}
+
+// mixed lists the secrets that waited in h and are in the root key of after.
+func (h *head) mixed(after *head) []key { return h.waiting[:after.epoch-h.epoch] }
+
+// exchanged draws what the post-quantum exchange yielded in a step: the secret of
+// an epoch and the next authentication key, from the one before and what this side
+// drew. The peer's part of it needs no rule: it came in letters of chains that
+// whoever has the rest reads. What was drawn and used up in the same step is in no
+// record.
+func (t *trace) exchanged(b, a *head) {
+	n := len(a.waiting)
+	if b.epoch+uint32(len(b.waiting)) == a.epoch+uint32(n) {
+		return
+	}
+	auth, own := b.braid()
+	secret := name{role: epochKey, of: a.waiting[n-1]}
+	if own.role != drawn {
+		return
+	}
+	next, _ := a.braid()
+	t.rule(secret, auth, own)
+	t.rule(next, auth, own)
+}
+
+// braid names what the braid's record holds: the authentication key, and what
+// was drawn, if it is still there.
+func (h *head) braid() (auth, own name) {
+	r := h.exchange
+	auth = name{role: braidKey, of: key(r[braidAuth:])}
+	switch r[braidTurn] {
+	case braidOffering:
+		own = name{role: drawn, of: sha256.Sum256(r[braidDrawn : braidDrawn+64])}
+	case braidAnswering:
+		own = name{role: drawn, of: sha256.Sum256(r[braidDrawn : braidDrawn+32])}
+	}
+	return auth, own
 }
 
 // sealed draws what sealing l used, from the states before (nil: the session
@@ -121,13 +167,19 @@ func (t *trace) step(root, seed key, from, dh name) error {
 func (t *trace) sealed(s *session.Session, before *session.Session, l *letter) error {
 	a := read(s.State)
 	if before == nil {
-		if err := t.step(a.root, a.seed, secretOf(s.ID), t.agree(privateOf(a.public), t.signed[s.ID])); err != nil {
+		if err := t.step(a.root, a.seed, secretOf(s.ID), t.agree(privateOf(a.public), t.signed[s.ID]), nil); err != nil {
 			return err
 		}
-	} else if b := read(before.State); b.turn == replying {
-		if err := t.step(a.root, a.seed, name{role: rootKey, of: b.root}, t.agree(privateOf(a.public), privateOf(b.peer))); err != nil {
-			return err
+		auth, _ := a.braid()
+		t.rule(auth, secretOf(s.ID))
+	} else {
+		b := read(before.State)
+		if b.turn == replying {
+			if err := t.step(a.root, a.seed, name{role: rootKey, of: b.root}, t.agree(privateOf(a.public), privateOf(b.peer)), b.mixed(&a)); err != nil {
+				return err
+			}
 		}
+		t.exchanged(&b, &a)
 	}
 	n := uint64(a.number) - 1
 	chain, message := name{chainKey, a.seed, n}, name{messageKey, a.seed, n}
@@ -151,9 +203,13 @@ func (t *trace) opened(s *session.Session, before *session.Session) error {
 	c := a.receiving[0]
 	var err error
 	if before == nil {
-		err = t.step(a.root, c.seed, secretOf(s.ID), t.agree(privateOf(a.peer), t.signed[s.ID]))
-	} else if b := read(before.State); a.step > b.step {
-		err = t.step(a.root, c.seed, name{role: rootKey, of: b.root}, t.agree(privateOf(b.public), privateOf(a.peer)))
+		err = t.step(a.root, c.seed, secretOf(s.ID), t.agree(privateOf(a.peer), t.signed[s.ID]), nil)
+	} else {
+		b := read(before.State)
+		if a.step > b.step {
+			err = t.step(a.root, c.seed, name{role: rootKey, of: b.root}, t.agree(privateOf(b.public), privateOf(a.peer)), b.mixed(&a))
+		}
+		t.exchanged(&b, &a)
 	}
 	if err != nil {
 		return err
@@ -175,6 +231,14 @@ func (t *trace) opened(s *session.Session, before *session.Session) error {
 func held(s ratchet.State) []name {
 	h := read(s)
 	names := []name{{role: rootKey, of: h.root}}
+	for _, e := range h.waiting {
+		names = append(names, name{role: epochKey, of: e})
+	}
+	auth, own := h.braid()
+	names = append(names, auth)
+	if own.role == drawn {
+		names = append(names, own)
+	}
 	if h.turn == sending {
 		names = append(names, privateOf(h.public), name{chainKey, h.seed, uint64(h.number)})
 	}

@@ -33,7 +33,9 @@ func smallest(t *testing.T) [][]byte {
 // R-LAB-24: the vectors of traces: one of each item, and whole traces.
 func TestVectors(t *testing.T) {
 	k := bytes.Repeat([]byte{7}, 32)
-	disk := diskEntry{Sign: make([]byte, 64), Identity: k, Prekeys: []uint64{0}, Sessions: []sessionEntry{{Peer: 1, Head: 1, Skipped: 2}}, Replay: 3, Lists: []listEntry{{Address: "bob@lab.example", Entries: []uint64{4}}}}
+	disk := diskEntry{Sign: make([]byte, 64), Identity: k, Prekeys: []uint64{0}, Sessions: []sessionEntry{{Peer: 1, Head: 1, Skipped: 2}}, Replay: 3, Lists: []listEntry{{Address: "bob@lab.example", Entries: []uint64{4}}},
+		Groups: []shelfEntry{{Group: k[:16], Roster: 5, Heads: []headEntry{{Seq: 1, Head: k}}, Secrets: []secretEntry{{Epoch: 1, Secret: k}}, Own: 6,
+			Chains: []heldEntry{{From: 1, Used: true, Head: 7, Skipped: 8}}, Handed: []uint64{1}, Closing: []closingEntry{{Chain: k[:16], Seed: k}}}}}
 	items := []struct {
 		name, rule string
 		item       any
@@ -42,12 +44,17 @@ func TestVectors(t *testing.T) {
 		{"blob", "lab-blob", blobItem{Kind: kindBlob, Bytes: k}},
 		{"message", "lab-message", messageItem{Kind: kindMessage, Number: 1, To: "bob", At: 10}},
 		{"letter", "lab-letter", letterItem{Kind: kindLetter, Message: 1, To: 1, At: 10, Session: k, Initial: k, Body: k, AD: k, Text: []byte("text"), Seed: k, Chain: 1, Number: 2}},
+		{"spoken", "lab-letter", letterItem{Kind: kindLetter, Message: 1, To: 1, At: 10, Session: k, Body: k, AD: k, Text: []byte("text"), Seed: k, Said: []chainEntry{
+			{Group: k[:16], Epoch: 1, Chain: k[:16], Index: 2, Key: k, Verify: k, Created: 1_800_000_000, Before: k[:16], BeforeCount: 3}}, Closed: []uint64{1}}},
+		{"group", "lab-group", groupItem{Kind: kindGroup, ID: k[:16], Name: "walkers"}},
+		{"entry", "lab-entry", entryItem{Kind: kindEntry, Seq: 1, Prev: k, Epoch: 1, Data: 2}},
+		{"log", "lab-log", logItem{Kind: kindLog, Address: "bob@lab.example", Entries: []placedEntry{{Head: k, Data: 2}}}},
 		{"read", "lab-read", readItem{Kind: kindRead, Letter: 3}},
 		{"refused", "lab-refused", refusedItem{Kind: kindRefused, By: 1, Why: "ratchet: message was opened before"}},
 		{"crash", "lab-crash", crashItem{Kind: kindCrash, Of: 1, When: crashBefore}},
 		{"theft", "lab-theft", theftItem{Kind: kindTheft, Name: "theft", Of: 1, Victim: "bob", Disk: disk}},
 		{"later", "lab-later", laterItem{Kind: kindLater, Session: disk.Sessions[0]}},
-		{"final", "lab-final", finalItem{Kind: kindFinal, Disk: disk}},
+		{"final", "lab-final", finalItem{Kind: kindFinal, Disk: disk, Doubts: []string{"bob@lab.example"}}},
 		{"shown", "lab-shown", shownItem{Kind: kindShown, List: disk.Lists[0]}},
 		{"value", "lab-value", valueItem{Kind: kindValue, Role: uint64(messageKey), Of: k, N: 4}},
 		{"rule", "lab-rule", ruleItem{Kind: kindRule, Head: 1, Body: []uint64{0, 2}}},

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/x3dh"
@@ -44,6 +45,9 @@ type world struct {
 	events  int // letters opened
 	backups map[string]backup
 	lists   map[key]devicelist.List // verified, by the hash of their history
+	groups  map[string]groups.ID    // by name
+	made    []groups.ID             // in order
+	entries []*entry                // of all groups' logs, as they were placed
 	journal *journal                // of a run that is recorded
 }
 
@@ -63,6 +67,7 @@ type text struct {
 // counts is what happened in a run.
 type counts struct {
 	opened, unsent, injected, accepted int
+	found                              int // lies that somebody found out
 	refused                            map[string]int
 }
 
@@ -86,7 +91,7 @@ type peer struct {
 func newWorld(seed uint64, k *kits) *world {
 	return &world{
 		kits: k, random: rand.New(rand.NewPCG(seed, 0x1ab)), now: began, people: map[string]*person{}, relay: newRelay(), trace: newTrace(),
-		written: map[int]*text{}, backups: map[string]backup{}, lists: map[key]devicelist.List{}, counts: counts{refused: map[string]int{}},
+		written: map[int]*text{}, backups: map[string]backup{}, lists: map[key]devicelist.List{}, groups: map[string]groups.ID{}, counts: counts{refused: map[string]int{}},
 	}
 }
 

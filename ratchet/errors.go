@@ -24,6 +24,16 @@ var (
 	// ErrRolledBack: an authentic message that contradicts what its sender
 	// sent before: the peer runs on an old copy of its state.
 	ErrRolledBack = errors.New("ratchet: the peer uses an old state")
+	// ErrEpoch: an authentic message whose chain rests on an epoch that this
+	// side does not have, that is older than one before, or that is not the
+	// chain's.
+	ErrEpoch = errors.New("ratchet: the message rests on an epoch that is not held")
+	// ErrStalled: the peer completes epochs and makes no DH step. Its piece is
+	// dropped, its message is not ([Opened].PieceRefused).
+	ErrStalled = errors.New("ratchet: too many epochs wait for a DH step")
+	// ErrOldRecord: a record of version 1, which has no post-quantum exchange. No
+	// release wrote any, and no peer goes on from one.
+	ErrOldRecord = errors.New("ratchet: a record of a version that is not read any more")
 	// ErrBadKey: the peer's ratchet key is not canonical, has low order, or
 	// agrees to zero.
 	ErrBadKey = errors.New("ratchet: the peer's ratchet key is refused")

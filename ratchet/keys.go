@@ -33,6 +33,7 @@ type (
 	headerKey  [kdf.Size]byte // encrypts the headers of one chain
 	macSeed    [kdf.Size]byte // makes the MAC keys of one chain
 	macKey     [kdf.Size]byte // authenticates one message
+	epochKey   [kdf.Size]byte // what an epoch of the post-quantum exchange yields
 )
 
 // Secrets print a placeholder whatever the verb (R-RAT-27). The structs that
@@ -43,6 +44,7 @@ func (messageKey) Format(f fmt.State, _ rune) { redacted(f) }
 func (headerKey) Format(f fmt.State, _ rune)  { redacted(f) }
 func (macSeed) Format(f fmt.State, _ rune)    { redacted(f) }
 func (macKey) Format(f fmt.State, _ rune)     { redacted(f) }
+func (epochKey) Format(f fmt.State, _ rune)   { redacted(f) }
 
 func (branch) Format(f fmt.State, _ rune)       { redacted(f) }
 func (headerCipher) Format(f fmt.State, _ rune) { redacted(f) }
@@ -72,12 +74,18 @@ type branch struct {
 	seed   macSeed
 }
 
-// advance mixes a DH result into the root key: HKDF-SHA-256 with the old root
-// as salt. The MAC seed is expanded under a label of its own, so that it is
+// advance mixes a DH result and the secrets of epochs into the root key:
+// HKDF-SHA-256 with the old root as salt (R-RAT-41). The MAC seed is expanded under a label of its own, so that it is
 // independent of all other outputs: who knows it knows nothing of the keys that
 // encrypt (R-RAT-03).
-func (r *rootKey) advance(shared *[kdf.Size]byte) (next rootKey, b branch) {
-	prk := kdf.Extract((*[kdf.Size]byte)(r), shared[:])
+func (r *rootKey) advance(shared *[kdf.Size]byte, epochs []epochKey) (next rootKey, b branch) {
+	var buf [(1 + MaxWaiting) * kdf.Size]byte
+	in := append(buf[:0], shared[:]...)
+	for i := range epochs {
+		in = append(in, epochs[i][:]...)
+	}
+	prk := kdf.Extract((*[kdf.Size]byte)(r), in)
+	clear(in)
 	kdf.Expand(&prk, labelRoot,
 		(*[kdf.Size]byte)(&next), (*[kdf.Size]byte)(&b.chain), (*[kdf.Size]byte)(&b.header))
 	kdf.Expand(&prk, labelMAC, (*[kdf.Size]byte)(&b.seed))

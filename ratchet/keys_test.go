@@ -23,14 +23,15 @@ func TestR_RAT_02_Start(t *testing.T) {
 func TestR_RAT_03_Advance(t *testing.T) {
 	own, peer := dh.Generate()
 	root := rootKey{9}
-	m := &model{root: bytes.Clone(root[:])}
+	m := &model{root: bytes.Clone(root[:]), secrets: map[uint32][]byte{8: bytes.Repeat([]byte{8}, 32), 9: bytes.Repeat([]byte{9}, 32)}}
+	m.mixed = 7
 	shared, err := own.Shared(peer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, b := root.advance(&shared)
+	next, b := root.advance(&shared, []epochKey{epochKey(m.secrets[8]), epochKey(m.secrets[9])})
 	secret := own.Export()
-	r, c, h, s, _ := m.agree(secret[:], peer.Bytes())
+	r, c, h, s, _ := m.agree(secret[:], peer.Bytes(), 9)
 	if !bytes.Equal(next[:], r) || !bytes.Equal(b.chain[:], c) || !bytes.Equal(b.header[:], h) || !bytes.Equal(b.seed[:], s) {
 		t.Error("other keys than the specification's")
 	}

@@ -27,6 +27,11 @@ const (
 	// MaxFarewell is how many MAC seeds a farewell discloses: all that are
 	// owed and one for each receiving chain.
 	MaxFarewell = MaxDisclosed + MaxChains
+	// MaxWaiting is how many secrets of epochs wait for a DH step. A peer that
+	// keeps to the protocol lets at most two wait.
+	MaxWaiting = 4
+	// MaxEpoch is the last epoch that a header can name.
+	MaxEpoch = pieceBit - 1
 	// MaxPlaintext is the longest plaintext in bytes.
 	MaxPlaintext = 80 << 10
 	// MaxAD is the longest associated data in bytes.

@@ -1,6 +1,7 @@
 package ratchet
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
@@ -10,6 +11,8 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+
+	"github.com/pawl-chat/pawl/internal/braid"
 )
 
 // model is one side of the ratchet as the specification tells it, written for
@@ -27,6 +30,9 @@ type model struct {
 	recvs    []*modelChain // every chain ever, oldest first
 	owed     [][]byte
 	since    int // opened in the newest chain since we sealed
+	exchange braid.State
+	secrets  map[uint32][]byte // of all epochs ever
+	mixed    uint32
 }
 
 // modelChain is a chain in either direction, with everything kept.
@@ -40,6 +46,7 @@ type modelChain struct {
 	closed, gone      bool
 	public            []byte
 	previous          uint32
+	epoch             uint32
 }
 
 func mac(key []byte, parts ...[]byte) []byte {
@@ -63,8 +70,9 @@ func expand(prk []byte, label string, n int) []byte {
 // newModel begins as initiator if peer is given, else as responder with own.
 func newModel(secret, own, peer []byte) *model {
 	out := expand(secret, "pawl/1 ratchet start", 96)
-	m := &model{root: out[:32]}
+	m := &model{root: out[:32], secrets: map[uint32][]byte{}, exchange: braid.Start((*[32]byte)(secret), braid.Initiator)}
 	if peer == nil {
+		m.exchange = braid.Start((*[32]byte)(secret), braid.Responder)
 		m.own, m.recvNext, m.sendNext = own, out[32:64], out[64:]
 		return m
 	}
@@ -74,8 +82,8 @@ func newModel(secret, own, peer []byte) *model {
 }
 
 // agree is the DH step: the root moves on and yields chain key, next header
-// key and MAC seed.
-func (m *model) agree(private, public []byte) (root, chain, header, seed []byte, ok bool) {
+// key and MAC seed, which rest on all epochs up to the one given.
+func (m *model) agree(private, public []byte, epoch uint32) (root, chain, header, seed []byte, ok bool) {
 	sk, err := ecdh.X25519().NewPrivateKey(private)
 	if err != nil {
 		panic(err)
@@ -88,6 +96,9 @@ func (m *model) agree(private, public []byte) (root, chain, header, seed []byte,
 	if err != nil {
 		return nil, nil, nil, nil, false
 	}
+	for e := m.mixed + 1; e <= epoch; e++ {
+		shared = append(shared, m.secrets[e]...)
+	}
 	prk, err := hkdf.Extract(sha256.New, shared, m.root)
 	if err != nil {
 		panic(err)
@@ -98,7 +109,8 @@ func (m *model) agree(private, public []byte) (root, chain, header, seed []byte,
 
 // ratchet makes our next sending chain with the private key own.
 func (m *model) ratchet(own []byte) {
-	root, chain, next, seed, ok := m.agree(own, m.peer)
+	epoch := max(m.mixed, m.exchange.Epoch()-1)
+	root, chain, next, seed, ok := m.agree(own, m.peer, epoch)
 	if !ok {
 		panic("model: low order")
 	}
@@ -106,7 +118,7 @@ func (m *model) ratchet(own []byte) {
 	m.step++
 	m.sends = &modelChain{id: m.step, header: m.sendNext, seed: seed, key: chain,
 		public: sk.PublicKey().Bytes(), previous: m.previous}
-	m.root, m.own, m.sendNext = root, own, next
+	m.root, m.own, m.sendNext, m.mixed = root, own, next, epoch
 }
 
 // advance steps a chain until the key of number exists, and keeps all.
@@ -148,7 +160,7 @@ func (m *model) canSeal() bool { return m.sends != nil || m.peer != nil }
 // seal makes the message that the package must make from the same randomness.
 func (m *model) seal(kind byte, plaintext, ad []byte, random *randomness, seeds [][]byte) []byte {
 	if m.own == nil {
-		m.ratchet(slices.Clone(random[12:]))
+		m.ratchet(slices.Clone(random[12:44]))
 	}
 	c := m.sends
 	n := c.next
@@ -156,7 +168,14 @@ func (m *model) seal(kind byte, plaintext, ad []byte, random *randomness, seeds 
 	c.advance(c.next)
 	salt := random[:12]
 	b := append([]byte{kind}, salt...)
-	h := slices.Concat(c.public, be32(c.previous), be32(n))
+	last := m.mixed
+	if kind == TypeMessage {
+		var carried bool
+		if plaintext, carried = m.carry(plaintext, (*[64]byte)(random[44:])); carried {
+			last |= 1 << 31
+		}
+	}
+	h := slices.Concat(c.public, be32(c.previous), be32(n), be32(last))
 	b = append(b, gcm(c.header).Seal(nil, salt, h, []byte{kind})...)
 	b = append(b, byte(len(seeds)))
 	for _, s := range seeds {
@@ -166,6 +185,46 @@ func (m *model) seal(kind byte, plaintext, ad []byte, random *randomness, seeds 
 	m.since = 0
 	return append(b, mac(mac(c.seed, []byte{3}, be32(n)), be32(uint32(len(ad))), ad, b)...)
 }
+
+// carry puts a piece in the place of the zeros that text ends in.
+func (m *model) carry(text []byte, random *[64]byte) ([]byte, bool) {
+	room := len(text) - len(bytes.TrimRight(text, "\x00")) - 2
+	if room < 5 || m.held() >= 4 {
+		return text, false
+	}
+	sent := m.exchange.Send(room, random)
+	m.take(sent.Next, sent.Secret)
+	out := append(slices.Clone(text[:len(text)-2-len(sent.Piece)]), sent.Piece...)
+	return binary.BigEndian.AppendUint16(out, uint16(len(sent.Piece))), true
+}
+
+// uncarry takes a piece off text and leaves zeros.
+func (m *model) uncarry(text []byte) []byte {
+	if len(text) < 2 {
+		return text
+	}
+	n := int(binary.BigEndian.Uint16(text[len(text)-2:]))
+	if n < 5 || n > 1259 || n+2 > len(text) {
+		return text
+	}
+	at := len(text) - 2 - n
+	if m.held() < 4 {
+		if got, err := m.exchange.Receive(text[at : at+n]); err == nil {
+			m.take(got.Next, got.Secret)
+		}
+	}
+	return append(slices.Clone(text[:at]), make([]byte, n+2)...)
+}
+
+func (m *model) take(next braid.State, secret braid.Secret) {
+	m.exchange = next
+	if secret.Epoch > 0 {
+		m.secrets[secret.Epoch] = secret.Key[:]
+	}
+}
+
+// held is how many secrets are not mixed in yet.
+func (m *model) held() int { return len(m.secrets) - int(m.mixed) }
 
 // disclose takes what the next message must disclose.
 func (m *model) disclose() [][]byte {
@@ -186,18 +245,18 @@ func (m *model) open(b, ad []byte, now int64) ([]byte, error) {
 	if len(b) > MaxMessage {
 		return nil, ErrTooLong
 	}
-	if len(b) < 102 || b[0] != 1 && b[0] != 2 {
+	if len(b) < 106 || b[0] != 1 && b[0] != 2 {
 		return nil, ErrMalformed
 	}
-	count := int(b[69])
-	if b[0] == 1 && count > 5 || b[0] == 2 && count > 10 || 70+32*count+32 > len(b) {
+	count := int(b[73])
+	if b[0] == 1 && count > 5 || b[0] == 2 && count > 10 || 74+32*count+32 > len(b) {
 		return nil, ErrMalformed
 	}
-	if len(b)-102-32*count > MaxPlaintext {
+	if len(b)-106-32*count > MaxPlaintext {
 		return nil, ErrTooLong
 	}
 	header := func(key []byte) []byte {
-		h, err := gcm(key).Open(nil, b[1:13], b[13:69], b[:1])
+		h, err := gcm(key).Open(nil, b[1:13], b[13:73], b[:1])
 		if err != nil {
 			return nil
 		}
@@ -205,22 +264,32 @@ func (m *model) open(b, ad []byte, now int64) ([]byte, error) {
 	}
 	authentic := func(seed, h []byte) bool {
 		end := len(b) - 32
-		return hmac.Equal(b[end:], mac(mac(seed, []byte{3}, h[36:]), be32(uint32(len(ad))), ad, b[:end]))
+		return hmac.Equal(b[end:], mac(mac(seed, []byte{3}, h[36:40]), be32(uint32(len(ad))), ad, b[:end]))
 	}
-	body := b[70+32*count : len(b)-32]
+	body := b[74+32*count : len(b)-32]
+	text := func(key, h []byte) []byte {
+		plain := ctr(key, b[1:13], body)
+		if h[40]&0x80 != 0 {
+			plain = m.uncarry(plain)
+		}
+		return plain
+	}
+	epochOf := func(h []byte) uint32 { return binary.BigEndian.Uint32(h[40:]) &^ (1 << 31) }
 
 	for i, c := range slices.Backward(m.recvs) {
 		h := header(c.header)
 		if h == nil {
 			continue
 		}
-		n := binary.BigEndian.Uint32(h[36:])
+		n := binary.BigEndian.Uint32(h[36:40])
 		at, missing := c.missing[n]
 		switch {
 		case c.gone:
 			return nil, ErrUnknownChain
 		case !authentic(c.seed, h):
 			return nil, ErrForged
+		case epochOf(h) != c.epoch:
+			return nil, ErrEpoch
 		case n >= c.next && c.closed:
 			return nil, ErrRolledBack
 		case n >= c.next && n-c.next > 2000:
@@ -242,7 +311,7 @@ func (m *model) open(b, ad []byte, now int64) ([]byte, error) {
 			m.since++
 		}
 		m.settle()
-		return ctr(c.keys[n], b[1:13], body), nil
+		return text(c.keys[n], h), nil
 	}
 	if m.own == nil {
 		return nil, ErrUnknownChain
@@ -251,14 +320,18 @@ func (m *model) open(b, ad []byte, now int64) ([]byte, error) {
 	if h == nil {
 		return nil, ErrUnknownChain
 	}
-	root, chain, next, seed, ok := m.agree(m.own, h[:32])
+	epoch := epochOf(h)
+	if epoch < m.mixed || m.secrets[epoch] == nil && epoch > m.mixed {
+		return nil, ErrEpoch
+	}
+	root, chain, next, seed, ok := m.agree(m.own, h[:32], epoch)
 	if !ok {
 		return nil, ErrBadKey
 	}
 	if !authentic(seed, h) {
 		return nil, ErrForged
 	}
-	previous, n := binary.BigEndian.Uint32(h[32:]), binary.BigEndian.Uint32(h[36:])
+	previous, n := binary.BigEndian.Uint32(h[32:]), binary.BigEndian.Uint32(h[36:40])
 	old := m.newest()
 	expected := uint32(0)
 	if old != nil {
@@ -279,7 +352,8 @@ func (m *model) open(b, ad []byte, now int64) ([]byte, error) {
 		}
 	}
 	m.step++
-	c := &modelChain{id: m.step, header: m.recvNext, seed: seed, key: chain, missing: map[uint32]int64{}}
+	c := &modelChain{id: m.step, header: m.recvNext, seed: seed, key: chain, missing: map[uint32]int64{}, epoch: epoch}
+	m.mixed = epoch
 	m.recvs = append(m.recvs, c)
 	c.skipTo(n, now)
 	c.next++
@@ -291,7 +365,7 @@ func (m *model) open(b, ad []byte, now int64) ([]byte, error) {
 		m.previous = m.sends.next
 	}
 	m.settle()
-	return ctr(c.keys[n], b[1:13], body), nil
+	return text(c.keys[n], h), nil
 }
 
 func (c *modelChain) skipTo(n uint32, now int64) {

@@ -22,6 +22,11 @@ type Opened struct {
 	Ratcheted bool
 	// SkippedChanged: the skipped part of the record has changed too.
 	SkippedChanged bool
+	// PieceRefused says why a piece that came with the message was dropped: the
+	// peer has lost its state, or does not keep to the protocol. The message counts
+	// all the same, but as long as this goes on nothing heals against quantum
+	// computers.
+	PieceRefused error
 }
 
 // Open authenticates and decrypts a message. now stamps the keys it skips.
@@ -71,6 +76,10 @@ func (s State) Open(message, ad []byte, now time.Time) (Opened, error) {
 	copy(iv, message[saltAt:sealedAt])
 	key.xor(body, iv, message[p.body:p.tag])
 	clear(key[:])
+	var refused error
+	if in.header.piece {
+		refused = s.unload(body)
+	}
 	return Opened{
 		Plaintext:      body,
 		Next:           s,
@@ -79,6 +88,7 @@ func (s State) Open(message, ad []byte, now time.Time) (Opened, error) {
 		Disclosed:      p.disclosed(message),
 		Ratcheted:      ratcheted,
 		SkippedChanged: s.generation != generation,
+		PieceRefused:   refused,
 	}, nil
 }
 
@@ -135,6 +145,9 @@ func (s *State) openCurrent(in *incoming) (messageKey, error) {
 	if !in.authentic(&c.seed) {
 		return messageKey{}, ErrForged
 	}
+	if in.header.epoch != c.epoch {
+		return messageKey{}, ErrEpoch
+	}
 	n := in.header.number
 	if n < c.next {
 		key, err := c.take(n, in.now)
@@ -174,11 +187,17 @@ func (s *State) openFollowing(in *incoming) (messageKey, error) {
 	case *sending:
 		own, reply.header, reply.previous = &t.own, t.header, t.number
 	}
+	// The epoch stands in the header because the keys, and so the MAC, rest on
+	// it (R-RAT-43).
+	epochs, ok := s.upTo(in.header.epoch)
+	if !ok {
+		return messageKey{}, ErrEpoch
+	}
 	shared, err := own.Shared(peer)
 	if err != nil {
 		return messageKey{}, ErrBadKey
 	}
-	root, b := s.root.advance(&shared)
+	root, b := s.root.advance(&shared, epochs)
 	if !in.authentic(&b.seed) {
 		return messageKey{}, ErrForged
 	}
@@ -194,8 +213,9 @@ func (s *State) openFollowing(in *incoming) (messageKey, error) {
 
 	s.close(previous, in.now)
 	s.root, s.turn = root, reply
+	s.rest(in.header.epoch)
 	s.step++
-	s.current = receiving{id: s.step, cipher: s.following, seed: b.seed}
+	s.current = receiving{id: s.step, cipher: s.following, seed: b.seed, epoch: s.mixed}
 	s.key = b.chain
 	s.following = newHeaderCipher(b.header)
 	if n > 0 {
@@ -215,6 +235,9 @@ func (s *State) openOlder(i int, in *incoming) (messageKey, error) {
 	c := s.older[i]
 	if !in.authentic(&c.seed) {
 		return messageKey{}, ErrForged
+	}
+	if in.header.epoch != c.epoch {
+		return messageKey{}, ErrEpoch
 	}
 	if in.header.number >= c.next { // R-RAT-32
 		return messageKey{}, ErrRolledBack

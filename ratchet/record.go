@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/pawl-chat/pawl/internal/braid"
 	"github.com/pawl-chat/pawl/internal/dh"
 )
 
@@ -17,8 +18,12 @@ import (
 // A record holds all secrets of the session. Sealing it is the store's concern.
 
 // recordVersion is the first byte of every part and of the whole. A later
-// version gets another number; this one stays readable.
-const recordVersion = 1
+// version gets another number; this one stays readable. Version 1, which had no
+// post-quantum exchange, was never in a release and is not read (R-RAT-48).
+const (
+	recordVersion = 2
+	oldVersion    = 1
+)
 
 const (
 	kindWaiting  = 1
@@ -40,7 +45,11 @@ func (s State) AppendRecord(dst []byte) []byte {
 // string of bytes is ErrMalformed (R-RAT-24).
 func ParseRecord(b []byte) (State, error) {
 	r := reader{b: b}
-	if r.byte() != recordVersion {
+	switch r.byte() {
+	case recordVersion:
+	case oldVersion:
+		return State{}, ErrOldRecord
+	default:
 		return State{}, ErrMalformed
 	}
 	n := r.uint32()
@@ -52,7 +61,7 @@ func ParseRecord(b []byte) (State, error) {
 
 // AppendHead appends the part of the record that changes with every message.
 func (s State) AppendHead(dst []byte) []byte {
-	dst = slices.Grow(dst, 600)
+	dst = slices.Grow(dst, 700+braid.MaxRecord)
 	dst = append(dst, recordVersion)
 	dst = binary.BigEndian.AppendUint64(dst, s.generation)
 	dst = binary.BigEndian.AppendUint64(dst, s.step)
@@ -96,7 +105,12 @@ func (s State) AppendHead(dst []byte) []byte {
 	for i := range s.owed {
 		dst = append(dst, s.owed[i][:]...)
 	}
-	return dst
+	dst = binary.BigEndian.AppendUint32(dst, s.mixed)
+	dst = append(dst, byte(len(s.waiting)))
+	for i := range s.waiting {
+		dst = append(dst, s.waiting[i][:]...)
+	}
+	return s.braid.AppendRecord(dst)
 }
 
 func appendPrivate(dst []byte, k *dh.PrivateKey) []byte {
@@ -110,6 +124,7 @@ func (c *receiving) appendHead(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint64(dst, c.id)
 	dst = append(dst, c.cipher.key[:]...)
 	dst = append(dst, c.seed[:]...)
+	dst = binary.BigEndian.AppendUint32(dst, c.epoch)
 	dst = binary.BigEndian.AppendUint32(dst, c.next)
 	return binary.BigEndian.AppendUint32(dst, c.floor)
 }
@@ -149,6 +164,9 @@ func (s State) AppendSkipped(dst []byte) []byte {
 // Join reads a state from its two parts. Parts of different states are
 // ErrMalformed, as is every byte string that no state is written as.
 func Join(head, skipped []byte) (State, error) {
+	if len(head) > 0 && head[0] == oldVersion {
+		return State{}, ErrOldRecord
+	}
 	s, ok := parseHead(head)
 	if !ok || !s.parseSkipped(skipped) || !s.consistent() {
 		return State{}, ErrMalformed
@@ -210,7 +228,21 @@ func parseHead(b []byte) (s State, ok bool) {
 			s.owed[i] = r.key()
 		}
 	}
-	return s, !r.bad && len(r.b) == 0
+	s.mixed = r.uint32()
+	if n := int(r.byte()); n > MaxWaiting {
+		return State{}, false
+	} else if n > 0 {
+		s.waiting = make([]epochKey, n)
+		for i := range s.waiting {
+			s.waiting[i] = r.key()
+		}
+	}
+	if r.bad {
+		return State{}, false
+	}
+	exchange, err := braid.ParseRecord(r.b)
+	s.braid = exchange
+	return s, err == nil
 }
 
 func (s *State) parseSkipped(b []byte) bool {
@@ -256,6 +288,10 @@ func (s *State) consistent() bool {
 	if s.unanswered > HeartbeatAfter || s.SkippedCount() > MaxSkipped {
 		return false
 	}
+	// The secrets of all epochs are mixed in, or wait.
+	if s.braid.Newest() > MaxEpoch || uint64(s.mixed)+uint64(len(s.waiting)) != uint64(s.braid.Newest()) {
+		return false
+	}
 	chains := s.older
 	last := s.step // the DH step of the newest receiving chain there can be
 	switch t := s.turn.(type) {
@@ -277,15 +313,16 @@ func (s *State) consistent() bool {
 		return s.unanswered == 0 && len(s.owed) == 0 && len(chains) == 0
 	}
 	c := &s.current
-	if c.id != last || c.id == 0 || c.next == 0 || c.floor > c.next {
+	if c.id != last || c.id == 0 || c.next == 0 || c.floor > c.next || c.epoch > s.mixed {
 		return false
 	}
+	epoch := c.epoch
 	for i := range chains {
 		o := &chains[i]
-		if o.id == 0 || o.id >= last || (last-o.id)%2 != 0 || o.floor > o.next || len(o.skipped) == 0 {
+		if o.id == 0 || o.id >= last || (last-o.id)%2 != 0 || o.floor > o.next || len(o.skipped) == 0 || o.epoch > epoch {
 			return false
 		}
-		last = o.id
+		last, epoch = o.id, o.epoch
 	}
 	return true
 }
@@ -359,6 +396,7 @@ func (r *reader) cipher() *headerCipher {
 func (r *reader) receiving() receiving {
 	c := receiving{id: r.uint64(), cipher: r.cipher()}
 	c.seed = r.key()
+	c.epoch = r.uint32()
 	c.next = r.uint32()
 	c.floor = r.uint32()
 	return c

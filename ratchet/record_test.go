@@ -87,24 +87,24 @@ func TestR_RAT_24_ContradictionsAreRefused(t *testing.T) {
 		"current chain too old":    func(s *State) { s.older = nil; s.step += 2 },
 		"no step":                  func(s *State) { s.step = 0 },
 		"waiting with chains":      func(s *State) { s.turn = &waiting{} },
-		"waiting after steps":      func(s *State) { *s = State{turn: &waiting{}, following: s.following, step: 1} },
+		"waiting after steps":      func(s *State) { *s = State{braid: s.braid, turn: &waiting{}, following: s.following, step: 1} },
 		"replying without chain": func(s *State) {
-			*s = State{turn: &replying{peer: c.bob.peerKey(t)}, following: s.following, step: 1}
+			*s = State{braid: s.braid, turn: &replying{peer: c.bob.peerKey(t)}, following: s.following, step: 1}
 		},
 		"first chain with one before": func(s *State) {
 			u := copySending(s)
 			u.previous = 1
-			*s = State{turn: &u, following: s.following, step: 1}
+			*s = State{braid: s.braid, turn: &u, following: s.following, step: 1}
 		},
 		"owing without chain": func(s *State) {
 			u := copySending(s)
 			u.previous = 0
-			*s = State{turn: &u, following: s.following, step: 1, owed: seeds(1)}
+			*s = State{braid: s.braid, turn: &u, following: s.following, step: 1, owed: seeds(1)}
 		},
 		"heartbeat without chain": func(s *State) {
 			u := copySending(s)
 			u.previous = 0
-			*s = State{turn: &u, following: s.following, step: 1, unanswered: 1}
+			*s = State{braid: s.braid, turn: &u, following: s.following, step: 1, unanswered: 1}
 		},
 		"skipped number not reached": func(s *State) { s.current.skipped = []skippedKey{{number: s.current.next}} },
 		"skipped twice": func(s *State) {

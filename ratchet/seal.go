@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"math"
 
+	"github.com/pawl-chat/pawl/internal/braid"
 	"github.com/pawl-chat/pawl/internal/dh"
 )
 
@@ -22,13 +23,16 @@ type Sealed struct {
 }
 
 // Seal encrypts plaintext and authenticates it together with ad, which must be
-// what the peer passes to Open.
+// what the peer passes to Open. If plaintext ends in zeros, as padding does, a
+// piece of the post-quantum exchange takes their place on the way: the more room
+// there is, the sooner a theft heals (R-RAT-44).
 //
-// Contract: Message must not leave the device before Next is durable. Both the
-// use of a key once and the safety of disclosure rest on that (R-RAT-19).
+// Contract: Message must not leave the device before Next is durable. The use of
+// a key once, the safety of disclosure and the exchange rest on that (R-RAT-19,
+// R-BRD-13).
 func (s State) Seal(plaintext, ad []byte) (Sealed, error) {
 	var r randomness
-	rand.Read(r[:s.draws()]) // a new salt for each message (R-RAT-31)
+	r.draw(&s) // a new salt for each message (R-RAT-31)
 	return s.seal(plaintext, ad, &r)
 }
 
@@ -40,20 +44,26 @@ func (s State) Seal(plaintext, ad []byte) (Sealed, error) {
 // for sending, and the message leaves after that is durable (R-RAT-21).
 func (s State) Farewell(ad []byte) ([]byte, error) {
 	var r randomness
-	rand.Read(r[:s.draws()])
+	r.draw(&s)
 	return s.farewell(ad, &r)
 }
 
-// randomness is all that sealing draws: a salt, then the private ratchet key if
-// one is made.
-type randomness [saltLen + dh.Size]byte
+// randomness is all that sealing draws: a salt, the private ratchet key if one is
+// made, and what the exchange draws for its piece.
+type randomness [braidAt + braid.RandomLen]byte
 
-// draws is how many bytes of randomness the next seal uses.
-func (s *State) draws() int {
+const braidAt = saltLen + dh.Size
+
+// draw draws what the next seal of s uses.
+func (r *randomness) draw(s *State) {
+	n := saltLen
 	if _, ok := s.turn.(*replying); ok {
-		return saltLen + dh.Size
+		n = braidAt
 	}
-	return saltLen
+	if k := s.braid.Draws(); k > 0 {
+		n = braidAt + k
+	}
+	rand.Read(r[:n])
 }
 
 func (s State) seal(plaintext, ad []byte, r *randomness) (Sealed, error) {
@@ -96,7 +106,7 @@ func (s *State) write(kind byte, plaintext, ad []byte, seeds [][32]byte, r *rand
 	case *replying:
 		var err error
 		t, err = s.begin(now, dh.FromBytes([dh.Size]byte(r[saltLen:])))
-		clear(r[saltLen:])
+		clear(r[saltLen:braidAt])
 		if err != nil {
 			return nil, Position{}, err
 		}
@@ -111,13 +121,17 @@ func (s *State) write(kind byte, plaintext, ad []byte, seeds [][32]byte, r *rand
 	m[0] = kind
 	copy(m[saltAt:], r[:saltLen])
 
+	copy(m[body:], plaintext)
+	carried := kind == TypeMessage && s.load(m[body:tag], r)
+	clear(r[braidAt:])
+
 	// The IV is the salt and four zero bytes, which stand in the message until
 	// the header is written over the latter.
 	key := t.key.step()
-	key.xor(m[body:tag], m[saltAt:saltAt+16], plaintext)
+	key.xor(m[body:tag], m[saltAt:saltAt+16], m[body:tag])
 	clear(key[:])
 
-	t.cipher.seal(m, &header{t.public, t.previous, t.number})
+	t.cipher.seal(m, &header{t.public, t.previous, t.number, s.mixed, carried})
 	// Disclosed seeds are public, and under the tag (R-RAT-20).
 	m[countAt] = byte(len(seeds))
 	for i := range seeds {

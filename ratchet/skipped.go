@@ -11,6 +11,7 @@ type receiving struct {
 	id     uint64
 	cipher *headerCipher
 	seed   macSeed
+	epoch  uint32 // that the chain rests on
 	next   uint32
 	// floor tells an erased key from a used one: every number below it that is
 	// not in skipped was opened or erased, and which of the two is forgotten;

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/braid"
 	"github.com/pawl-chat/pawl/internal/dh"
 )
 
@@ -18,6 +19,12 @@ type State struct {
 
 	root rootKey
 	step uint64 // DH steps taken so far by both sides
+
+	// The post-quantum exchange: carry.go.
+	braid   braid.State
+	mixed   uint32     // newest epoch whose secret is in the root key
+	waiting []epochKey // of the epochs after it: held, and not mixed in yet
+
 	turn turn
 
 	// Receiving. current is the open chain, if its cipher is set, and key its
@@ -87,9 +94,8 @@ func Initiate(secret *[32]byte, peer PublicKey) (State, error) {
 }
 
 func initiate(secret *[32]byte, peer dh.PublicKey, own dh.PrivateKey) (State, error) {
-	s := State{}
-	root, mine, theirs := start(secret)
-	s.root = root
+	root, mine, theirs := start(secret) // and the exchange (R-RAT-40)
+	s := State{root: root, braid: braid.Start(secret, braid.Initiator)}
 	s.following = newHeaderCipher(theirs)
 	t, err := s.begin(&replying{peer: peer, header: mine}, own)
 	if err != nil {
@@ -104,7 +110,10 @@ func initiate(secret *[32]byte, peer dh.PublicKey, own dh.PrivateKey) (State, er
 // after it has opened something.
 func Respond(secret *[32]byte, own PrivateKey) State {
 	root, theirs, mine := start(secret)
-	return State{root: root, turn: &waiting{own, mine}, following: newHeaderCipher(theirs)}
+	return State{
+		root: root, braid: braid.Start(secret, braid.Responder),
+		turn: &waiting{own, mine}, following: newHeaderCipher(theirs),
+	}
 }
 
 // begin takes a DH step of ours, towards a new sending chain.
@@ -113,8 +122,14 @@ func (s *State) begin(r *replying, own dh.PrivateKey) (*sending, error) {
 	if err != nil {
 		return nil, ErrBadKey
 	}
-	next, b := s.root.advance(&shared)
+	epoch := s.usable()
+	secrets, ok := s.upTo(epoch)
+	if !ok {
+		panic("ratchet: unreachable: an epoch that is over has no secret")
+	}
+	next, b := s.root.advance(&shared, secrets)
 	s.root = next
+	s.rest(epoch)
 	s.step++
 	chain := &sendingChain{
 		own:      own,

@@ -48,6 +48,7 @@ func play(seed uint64, actions int, leaks, careless bool) (*story, error) {
 // R-RAT-18, R-RAT-19, R-RAT-20, R-RAT-21
 func TestR_RAT_17_DisclosedSeedsAreDead(t *testing.T) {
 	disclosed := 0
+	var epochs uint32
 	refusals := map[error]int{}
 	for seed := range uint64(50) {
 		w, err := play(seed, 120, false, false)
@@ -67,6 +68,7 @@ func TestR_RAT_17_DisclosedSeedsAreDead(t *testing.T) {
 		if err := w.part(w.devices[i], w.devices[1-i]); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
+		epochs += w.devices[0].state.mixed + w.devices[1].state.mixed
 		disclosed += len(w.devices[0].disclosed) + len(w.devices[1].disclosed)
 		for err, n := range w.errs {
 			refusals[err] += n
@@ -76,12 +78,15 @@ func TestR_RAT_17_DisclosedSeedsAreDead(t *testing.T) {
 	if disclosed < 250 {
 		t.Errorf("only %d seeds disclosed", disclosed)
 	}
+	if epochs < 80 {
+		t.Errorf("only %d epochs mixed in", epochs)
+	}
 	for _, err := range []error{ErrMalformed, ErrUnknownChain, ErrForged, ErrDuplicate, ErrTooOld, ErrTooFarAhead} {
 		if refusals[err] == 0 {
 			t.Errorf("no story met %v", err)
 		}
 	}
-	t.Log(disclosed, refusals)
+	t.Log(disclosed, epochs, refusals)
 }
 
 // The property must be able to fail: a device that discloses the seed of a
@@ -92,7 +97,7 @@ func TestDisclosurePropertyFindsEarlyDisclosure(t *testing.T) {
 		"open chain": {leaks: true}, "message before state": {careless: true},
 	} {
 		found := 0
-		for seed := range uint64(200) {
+		for seed := range uint64(2000) {
 			_, err := play(seed, 120, broken.leaks, broken.careless)
 			if errors.Is(err, errLive) {
 				found++

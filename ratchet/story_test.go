@@ -178,6 +178,9 @@ func (w *story) pass(d *device) error {
 func (w *story) send(d, peer *device, crash bool) error {
 	l := &letter{ad: []byte("ad"), text: make([]byte, w.choose(40))}
 	w.random(l.text)
+	if room := w.choose(8); room > 1 { // with padding behind, as much as a message has
+		l.text = append(l.text, make([]byte, []int{6, 7, 40, 178, 218, 1400}[room-2])...)
+	}
 	var r randomness
 	w.random(r[:])
 	before := d.state.AppendRecord(nil)

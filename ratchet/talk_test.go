@@ -92,7 +92,7 @@ func reseal(t *testing.T, s State, change func(*header)) []byte {
 		t.Fatal(err)
 	}
 	turn := x.Next.turn.(*sending)
-	h := header{turn.public, turn.previous, turn.number - 1}
+	h := header{turn.public, turn.previous, turn.number - 1, x.Next.mixed, false}
 	change(&h)
 	m := x.Message
 	turn.cipher.seal(m, &h)

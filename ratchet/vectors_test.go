@@ -58,16 +58,17 @@ type vector struct {
 	Steps        []vectorStep      `json:"steps,omitempty"`
 	Derived      map[string]octets `json:"derived,omitempty"`
 
-	State   octets `json:"state,omitempty"`
-	Public  octets `json:"public,omitempty"`
-	DH      octets `json:"dh,omitempty"`
-	Seed    octets `json:"seed,omitempty"`
-	Number  uint32 `json:"number,omitempty"`
-	Message octets `json:"message,omitempty"`
-	AD      octets `json:"ad,omitempty"`
-	XOR     octets `json:"xor,omitempty"`
-	Forged  octets `json:"forged,omitempty"`
-	Now     int64  `json:"now,omitempty"`
+	State   octets   `json:"state,omitempty"`
+	Public  octets   `json:"public,omitempty"`
+	DH      octets   `json:"dh,omitempty"`
+	Epochs  []octets `json:"epochs,omitempty"` // secrets that the step mixes in
+	Seed    octets   `json:"seed,omitempty"`
+	Number  uint32   `json:"number,omitempty"`
+	Message octets   `json:"message,omitempty"`
+	AD      octets   `json:"ad,omitempty"`
+	XOR     octets   `json:"xor,omitempty"`
+	Forged  octets   `json:"forged,omitempty"`
+	Now     int64    `json:"now,omitempty"`
 
 	Objects []vectorObject `json:"objects,omitempty"`
 }
@@ -88,6 +89,7 @@ type vectorStep struct {
 	Now       int64  `json:"now,omitempty"`
 	Chain     uint64 `json:"chain,omitempty"`
 	Number    uint32 `json:"number,omitempty"`
+	Refused   bool   `json:"piece_refused,omitempty"`
 	State     octets `json:"state,omitempty"` // record after the step
 }
 
@@ -108,8 +110,11 @@ func (s *script) bytes(n int) octets {
 	return out[:n]
 }
 
-func newScript(name string) *script {
-	s := &script{v: vector{Name: name, Kind: "positive", Function: "conversation"}, side: map[string]*State{}}
+func newScript(name string) *script { return newScriptFrom(name, 0) }
+
+// newScriptFrom is a script whose bytes are none of those that another has made.
+func newScriptFrom(name string, n byte) *script {
+	s := &script{v: vector{Name: name, Kind: "positive", Function: "conversation"}, side: map[string]*State{}, n: n}
 	s.v.Secret, s.v.InitiatorKey, s.v.ResponderKey = s.bytes(32), s.bytes(32), s.bytes(32)
 	own := dh.FromBytes([32]byte(s.v.ResponderKey))
 	alice, err := initiate((*[32]byte)(s.v.Secret), own.Public(), dh.FromBytes([32]byte(s.v.InitiatorKey)))
@@ -125,14 +130,14 @@ func newScript(name string) *script {
 var vectorAD = octets("associated data")
 
 func (s *script) seal(by, text string) octets {
-	st := vectorStep{By: by, Do: "seal", Random: s.bytes(44), Plaintext: octets(text), AD: vectorAD}
+	st := vectorStep{By: by, Do: "seal", Random: s.bytes(108), Plaintext: octets(text), AD: vectorAD}
 	st.play(s.side[by], true)
 	s.v.Steps = append(s.v.Steps, st)
 	return st.Message
 }
 
 func (s *script) farewell(by string) octets {
-	st := vectorStep{By: by, Do: "farewell", Random: s.bytes(44), AD: vectorAD}
+	st := vectorStep{By: by, Do: "farewell", Random: s.bytes(108), AD: vectorAD}
 	st.play(s.side[by], true)
 	s.v.Steps = append(s.v.Steps, st)
 	return st.Message
@@ -174,7 +179,7 @@ func (st *vectorStep) play(s *State, write bool) error {
 		if err != nil {
 			return err
 		}
-		*s, got.Plaintext, got.Chain, got.Number = o.Next, o.Plaintext, o.At.Chain, o.At.Number
+		*s, got.Plaintext, got.Chain, got.Number, got.Refused = o.Next, o.Plaintext, o.At.Chain, o.At.Number, o.PieceRefused != nil
 	case "expire":
 		next, changed := s.Expire(time.Unix(st.Now, 0))
 		if !changed {
@@ -203,7 +208,11 @@ func (st *vectorStep) play(s *State, write bool) error {
 func (v *vector) derive() map[string]octets {
 	root, i, r := start((*[32]byte)(v.Secret))
 	shared := [32]byte(v.DH)
-	next, b := root.advance(&shared)
+	var epochs []epochKey
+	for _, e := range v.Epochs {
+		epochs = append(epochs, epochKey(e))
+	}
+	next, b := root.advance(&shared, epochs)
 	chain := b.chain
 	first := chain.step()
 	second := chain.step()
@@ -221,6 +230,9 @@ func makeVectors(t *testing.T) vectorDoc {
 
 	s := newScript("")
 	d := vector{Name: "derivations", Kind: "positive", Function: "derive", Secret: s.bytes(32), DH: s.bytes(32), Number: 7}
+	d.Derived = d.derive()
+	add(d)
+	d = vector{Name: "derivations with two epochs", Kind: "positive", Function: "derive", Secret: s.bytes(32), DH: s.bytes(32), Epochs: []octets{s.bytes(32), s.bytes(32)}, Number: 7}
 	d.Derived = d.derive()
 	add(d)
 
@@ -260,6 +272,8 @@ func makeVectors(t *testing.T) vectorDoc {
 		{"ratchet-skipped", codec.Marshal(bob.AppendSkipped(nil))},
 	}
 	add(s.v)
+
+	add(epochVector(s).v)
 
 	wire, err := ParseMessage(m5)
 	if err != nil {
@@ -304,13 +318,13 @@ func makeVectors(t *testing.T) vectorDoc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := first.seal([]byte("x"), vectorAD, (*randomness)(s.bytes(44)))
+	x, err := first.seal([]byte("x"), vectorAD, (*randomness)(s.bytes(108)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	rogue := func(state State, change func(*header)) []byte {
 		turn := state.turn.(*sending)
-		h := header{turn.public, turn.previous, turn.number - 1}
+		h := header{turn.public, turn.previous, turn.number - 1, state.mixed, false}
 		change(&h)
 		m := slices.Clone(x.Message)
 		copy(m[saltAt:], s.bytes(saltLen))
@@ -323,6 +337,8 @@ func makeVectors(t *testing.T) vectorDoc {
 	for _, name := range slices.Sorted(maps.Keys(badKeys())) {
 		open("ratchet key "+name, "ErrBadKey", waiting, rogue(x.Next, func(h *header) { h.key = badKeys()[name] }))
 	}
+	open("new chain on an epoch to come", "ErrEpoch", waiting, rogue(x.Next, func(h *header) { h.epoch = 1 }))
+	open("another epoch than the chain's", "ErrEpoch", skipping, rogue(x.Next, func(h *header) { h.epoch, h.number = 1, 1 }))
 	open("first chain announces one before it", "ErrRolledBack", waiting, rogue(x.Next, func(h *header) { h.previous = 1 }))
 	open("number too far ahead in a new chain", "ErrTooFarAhead", waiting, rogue(x.Next, func(h *header) { h.number = 2001 }))
 	open("number too far ahead", "ErrTooFarAhead", skipping, rogue(x.Next, func(h *header) { h.number = 2004 }))
@@ -349,7 +365,8 @@ func makeVectors(t *testing.T) vectorDoc {
 	}
 	record("record cut short", skipping[:len(skipping)-1])
 	record("record with a byte behind it", slices.Concat(skipping, []byte{0}))
-	record("record of another version", slices.Concat([]byte{2}, skipping[1:]))
+	record("record of another version", slices.Concat([]byte{3}, skipping[1:]))
+	add(vector{Name: "record of version 1", Kind: "negative", Reason: "ErrOldRecord", Function: "record", State: slices.Concat([]byte{1}, skipping[1:])})
 	record("record with an unknown turn", slices.Concat(skipping[:55], []byte{4}, skipping[56:]))
 	n := 5 + int(binary.BigEndian.Uint32(skipping[1:]))
 	record("record whose parts are of different states", slices.Concat(skipping[:n], late[5+int(binary.BigEndian.Uint32(late[1:])):]))
@@ -357,10 +374,42 @@ func makeVectors(t *testing.T) vectorDoc {
 	return doc
 }
 
+// epochVector is a conversation with pieces: with room for everything, for some,
+// for none; a late one; and one that is no piece.
+func epochVector(after *script) *script {
+	s := newScriptFrom("conversation with pieces and epochs", after.n)
+	const a, b = "initiator", "responder"
+	say := func(text string, zeros int) string { return text + string(make([]byte, zeros)) }
+	for range 2 {
+		s.open(b, s.seal(a, say("all of it", 1300)))
+		late := s.seal(a, say("some, and late", 150))
+		s.open(b, s.seal(a, say("seven zeros", 7)))
+		s.open(a, s.seal(b, say("all of it", 1300)))
+		s.open(b, late)
+		s.open(a, s.seal(b, say("six zeros", 6)))
+	}
+	if s.side[a].mixed == 0 || s.side[b].mixed == 0 {
+		panic("no epoch came to its end")
+	}
+	x, err := s.side[a].seal([]byte("no piece\xff"), vectorAD, (*randomness)(s.bytes(108)))
+	if err != nil {
+		panic(err)
+	}
+	t := x.Next.turn.(*sending)
+	m := x.Message
+	t.cipher.seal(m, &header{t.public, t.previous, t.number - 1, x.Next.mixed, true})
+	key := t.seed.key(t.number - 1)
+	tag := key.tag(vectorAD, m[:len(m)-tagLen])
+	copy(m[len(m)-tagLen:], tag[:])
+	s.open(b, m)
+	return s
+}
+
 // reasons maps the names in negative vectors to errors.
 var reasons = map[string]error{
 	"ErrMalformed": ErrMalformed, "ErrUnknownChain": ErrUnknownChain, "ErrForged": ErrForged, "ErrDuplicate": ErrDuplicate,
 	"ErrTooOld": ErrTooOld, "ErrTooFarAhead": ErrTooFarAhead, "ErrRolledBack": ErrRolledBack, "ErrBadKey": ErrBadKey, "ErrWaiting": ErrWaiting,
+	"ErrEpoch": ErrEpoch, "ErrOldRecord": ErrOldRecord,
 }
 
 // TestVectors replays the pinned vectors: first as an implementation that reads

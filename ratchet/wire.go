@@ -15,7 +15,7 @@ const (
 const (
 	typeLen   = 1
 	saltLen   = 12
-	headerLen = 32 + 4 + 4
+	headerLen = 32 + 4 + 4 + 4
 	sealedLen = headerLen + 16
 	countLen  = 1
 	seedLen   = 32
@@ -35,7 +35,7 @@ const (
 type Wire struct {
 	Type      byte       // TypeMessage or TypeFarewell
 	Salt      []byte     // 12 random bytes
-	Header    []byte     // encrypted header, 56 bytes
+	Header    []byte     // encrypted header, 60 bytes
 	Disclosed [][32]byte // MAC seeds of chains that are closed
 	Body      []byte     // encrypted body
 	Tag       []byte     // 32 bytes
@@ -112,13 +112,24 @@ type header struct {
 	key      [32]byte // the sender's ratchet key, not yet checked
 	previous uint32   // how long the sender's previous chain was
 	number   uint32   // of this message in its chain
+	epoch    uint32   // that the chain rests on, at most MaxEpoch
+	piece    bool     // the body ends in a piece
 }
+
+// pieceBit of the header's last field tells that the body ends in a piece; the
+// other bits are the epoch.
+const pieceBit = 1 << 31
 
 func (h *header) put(b []byte) {
 	_ = b[headerLen-1]
 	copy(b, h.key[:])
 	binary.BigEndian.PutUint32(b[32:], h.previous)
 	binary.BigEndian.PutUint32(b[36:], h.number)
+	last := h.epoch
+	if h.piece {
+		last |= pieceBit
+	}
+	binary.BigEndian.PutUint32(b[40:], last)
 }
 
 // seal encrypts h into its place in the message under construction
@@ -139,5 +150,7 @@ func (c *headerCipher) open(h *header, scratch, message []byte) bool {
 	h.key = [32]byte(b)
 	h.previous = binary.BigEndian.Uint32(b[32:])
 	h.number = binary.BigEndian.Uint32(b[36:])
+	last := binary.BigEndian.Uint32(b[40:])
+	h.epoch, h.piece = last&^pieceBit, last&pieceBit != 0
 	return true
 }

@@ -115,11 +115,11 @@ func TestR_RAT_10_HeaderHidesAndIsOfOneSize(t *testing.T) {
 	turn := c.alice.turn.(*sending)
 	for _, m := range c.burst(&c.alice, 3) {
 		w, _ := ParseMessage(m)
-		if len(w.Header) != 56 || bytes.Contains(m, turn.public[:]) {
+		if len(w.Header) != 60 || bytes.Contains(m, turn.public[:]) {
 			t.Error("header shows")
 		}
 		h, err := turn.cipher.aead.Open(nil, w.Salt, w.Header, m[:1])
-		if err != nil || len(h) != 40 || !bytes.Equal(h[:32], turn.public[:]) {
+		if err != nil || len(h) != 44 || !bytes.Equal(h[:32], turn.public[:]) {
 			t.Error("header is not what the specification says", err)
 		}
 	}

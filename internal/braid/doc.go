@@ -13,6 +13,6 @@
 // what else the step produced, before a piece leaves the device.
 //
 // Not its concern: what the secrets are mixed into, which messages carry the
-// pieces and that those are authenticated and encrypted, storage and clocks.
-// Version 1 of the protocol does not carry pieces yet.
+// pieces and that those are authenticated and encrypted (package ratchet),
+// storage and clocks.
 package braid

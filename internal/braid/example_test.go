@@ -1,6 +1,7 @@
 package braid_test
 
 import (
+	"crypto/rand"
 	"fmt"
 
 	"github.com/pawl-chat/pawl/internal/braid"
@@ -16,7 +17,9 @@ func Example() {
 	messages := 0
 	for states[0].Epoch() == 1 || states[1].Epoch() == 1 {
 		from, to := messages%2, 1-messages%2
-		sent := states[from].Send(171)
+		var random [braid.RandomLen]byte
+		rand.Read(random[:])
+		sent := states[from].Send(171, &random)
 		states[from] = sent.Next // make this durable, then let the message go
 		if sent.Secret.Epoch == 1 {
 			keys[from] = sent.Secret.Key

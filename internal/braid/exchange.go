@@ -1,7 +1,6 @@
 package braid
 
 import (
-	"crypto/rand"
 	"math"
 
 	"github.com/pawl-chat/pawl/internal/kdf"
@@ -124,27 +123,35 @@ type Sent struct {
 	Secret Secret
 }
 
-// Send makes a piece of at most room bytes for the next message. What is drawn
-// at random is drawn here: a key or its answer is made when it is first sent and
-// not before.
-func (s State) Send(room int) Sent {
-	var seed [seedLen]byte
+// Draws is how many bytes of randomness the next [State.Send] uses, the first
+// of those it is given: a key or its answer is made when it is first sent and not
+// before (R-BRD-13).
+func (s State) Draws() int {
 	switch t := s.turn.(type) {
 	case resting:
-		rand.Read(seed[:])
+		return seedLen
 	case *listening:
 		if t.in[0].part != nil {
-			rand.Read(seed[:randomLen])
+			return randomLen
 		}
 	}
-	out := s.send(room, &seed)
-	clear(seed[:])
-	return out
+	return 0
 }
 
-// send is Send with its randomness passed in: the seed of a key, or in its first
-// 32 bytes the m of an encapsulation.
-func (s State) send(room int, random *[seedLen]byte) Sent {
+// Newest is the newest epoch whose secret this side has been given. It is the
+// one before [State.Epoch], or that epoch itself on the side that has answered it
+// (R-BRD-12).
+func (s State) Newest() uint32 {
+	if _, ended := s.turn.(*done); ended {
+		return s.epoch
+	}
+	return s.epoch - 1
+}
+
+// Send makes a piece of at most room bytes for the next message. random is new
+// in each call, as far as [State.Draws] tells, and the caller's to erase: the seed
+// of a key, or in its first 32 bytes the m of an encapsulation.
+func (s State) Send(room int, random *[RandomLen]byte) Sent {
 	if room < MinPiece {
 		return Sent{Next: s}
 	}

@@ -28,20 +28,20 @@ func TestR_BRD_11_EpochsFollowEachOther(t *testing.T) {
 	}
 }
 
-// Send draws its own randomness: two exchanges from one secret differ.
-func TestSendDrawsRandomness(t *testing.T) {
+// Randomness matters: two exchanges from one secret differ.
+func TestSecretsRestOnRandomness(t *testing.T) {
 	secret := [32]byte{1}
 	var first [2]Secret
 	for i := range first {
 		a, b := Start(&secret, Initiator), Start(&secret, Responder)
 		for first[i].Epoch == 0 {
-			sent := a.Send(1000)
+			sent := a.Send(1000, drawn())
 			a = sent.Next
 			got, err := b.Receive(sent.Piece)
 			if err != nil {
 				t.Fatal(err)
 			}
-			sent = got.Next.Send(1000)
+			sent = got.Next.Send(1000, drawn())
 			b = sent.Next
 			if got, err = a.Receive(sent.Piece); err != nil {
 				t.Fatal(err)
@@ -134,7 +134,7 @@ func story(t *rapid.T, w *world, evil tampering) {
 		case n%2 == 0:
 			w.restart(who)
 		default: // a crash before the next state was durable: nothing left the device (R-BRD-13)
-			w.states[who].send(n%700, w.random())
+			w.states[who].Send(n%700, w.random())
 			w.restart(who)
 		}
 	}
@@ -230,7 +230,7 @@ func TestR_BRD_08_ForeignHeaderIsRefused(t *testing.T) {
 	w := newWorld(t)
 	w.broken = true
 	other := Start(&[32]byte{8}, Initiator)
-	if got := w.receive(1, other.send(2000, w.random()).Piece); !got.Discarded {
+	if got := w.receive(1, other.Send(2000, w.random()).Piece); !got.Discarded {
 		t.Error("a foreign header was not discarded")
 	}
 	if w.send(1, 500); len(w.yields[1]) != 0 || w.states[1].turn.status() != 0 {
@@ -255,7 +255,7 @@ func TestR_BRD_08_ForeignCiphertextIsRefused(t *testing.T) {
 	l.in.add(&offered, &parsed)
 	thief := begin(Responder, 1, authKey{9})
 	thief.turn = l
-	got := w.receive(0, thief.send(2000, w.random()).Piece)
+	got := w.receive(0, thief.Send(2000, w.random()).Piece)
 	if !got.Discarded || len(w.yields[0]) != 0 {
 		t.Error("a ciphertext under another key was taken")
 	}
@@ -302,12 +302,12 @@ func TestLastEpoch(t *testing.T) {
 		w.states[i] = begin(side, math.MaxUint32, authKey{1})
 		w.yields[i] = nil
 	}
-	offer := w.states[0].send(2000, w.random())
+	offer := w.states[0].Send(2000, w.random())
 	heard, err := w.states[1].Receive(offer.Piece)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := heard.Next.send(2000, w.random())
+	answer := heard.Next.Send(2000, w.random())
 	if _, err := offer.Next.Receive(answer.Piece); !errors.Is(err, ErrExhausted) {
 		t.Errorf("after the last epoch: %v", err)
 	}
@@ -361,12 +361,12 @@ func TestR_BRD_09_Pieces(t *testing.T) {
 
 func TestR_BRD_06_SecretsPrintRedacted(t *testing.T) {
 	w := newWorld(t)
-	sent := w.states[0].send(1000, w.random())
+	sent := w.states[0].Send(1000, w.random())
 	heard, err := w.states[1].Receive(sent.Piece)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := heard.Next.send(100, w.random())
+	answer := heard.Next.Send(100, w.random())
 	offer := sent.Next.turn.(*offering)
 	answering := answer.Next.turn.(*answering)
 	for _, v := range []any{sent.Next, sent, heard, answer, *offer, *answering, sent.Next.auth, macKey{1}, kemSecret{1}, Secret{Epoch: 1, Key: [32]byte{1}}} {
@@ -428,7 +428,7 @@ func TestR_BRD_01_SuccessorsShareNothingThatChanges(t *testing.T) {
 		one, err1 := s.Receive(pieces[i+1])
 		record := one.Next.AppendRecord(nil)
 		two, err2 := s.Receive(pieces[i+2])
-		sent := two.Next.send(300, w.random())
+		sent := two.Next.Send(300, w.random())
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}
@@ -436,7 +436,7 @@ func TestR_BRD_01_SuccessorsShareNothingThatChanges(t *testing.T) {
 			t.Fatalf("after piece %d a state was changed by its sibling", i)
 		}
 		before := two.Next.AppendRecord(nil)
-		if two.Next.send(300, w.random()); !bytes.Equal(two.Next.AppendRecord(nil), before) || len(sent.Piece) == 0 {
+		if two.Next.Send(300, w.random()); !bytes.Equal(two.Next.AppendRecord(nil), before) || len(sent.Piece) == 0 {
 			t.Fatal("sending changed a state")
 		}
 		next, err := s.Receive(pieces[i])
@@ -455,12 +455,12 @@ func TestR_BRD_16_NothingIsLeftOfAnEpoch(t *testing.T) {
 	first := start(&secret)
 	seed := [seedLen]byte(counted(seedLen, 77))
 	m := [seedLen]byte(counted(seedLen, 177))
-	offer := w.states[0].send(2000, &seed)
+	offer := w.states[0].Send(2000, &seed)
 	heard, err := w.states[1].Receive(offer.Piece)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := heard.Next.send(2000, &m)
+	answer := heard.Next.Send(2000, &m)
 	end, err := offer.Next.Receive(answer.Piece)
 	if err != nil || end.Secret.Epoch != 1 || answer.Secret.Epoch != 1 || end.Secret.Key != answer.Secret.Key {
 		t.Fatal("the epoch is not over", err)

@@ -12,6 +12,8 @@ const (
 	// MaxPiece is the longest piece in bytes: every chunk of the header and of
 	// the key vector once. More room than this is not used.
 	MaxPiece = MinPiece + 2*runLen + headerChunks*ChunkSize + vectorChunks*ChunkSize
+	// RandomLen is the most randomness that one Send uses, in bytes.
+	RandomLen = seedLen
 	// MaxRecord is the longest record in bytes: a side that offers a key and lacks
 	// one chunk of the first part of the ciphertext.
 	MaxRecord = recordHead + seedLen + outgoingHead + offerLen + vectorLen +

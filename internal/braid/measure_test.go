@@ -161,7 +161,7 @@ func BenchmarkMessage(b *testing.B) {
 				r := rand.New(rand.NewPCG(7, uint64(loss)))
 				room, who := roomFor(n), 0
 				for b.Loop() {
-					sent := states[who].Send(room)
+					sent := states[who].Send(room, drawn())
 					states[who] = sent.Next
 					who = 1 - who
 					if r.IntN(100) >= loss {

@@ -144,7 +144,7 @@ func TestVectorOfAMadeUpRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := s.send(100, new([seedLen]byte))
+	out := s.Send(100, new([seedLen]byte))
 	if out.Secret.Epoch != 0 || out.Next.turn.status() != holdsFirst {
 		t.Error("a foreign vector was answered")
 	}
@@ -163,7 +163,7 @@ func FuzzRecord(f *testing.F) {
 			t.Fatal("written as something else")
 		}
 		// Whatever was read can go on without a panic.
-		out := s.send(300, new([seedLen]byte))
+		out := s.Send(300, new([seedLen]byte))
 		if len(out.Piece) > 300 {
 			t.Fatal("a piece longer than the room")
 		}

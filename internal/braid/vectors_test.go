@@ -101,7 +101,7 @@ func exchangeVectors(t *testing.T) []vector {
 	for i := 0; len(secrets[0]) < 2 || len(secrets[1]) < 2; i++ {
 		who := i % 2
 		random := [seedLen]byte(counted(seedLen, byte(i)))
-		sent := sides[who].send(500, &random)
+		sent := sides[who].Send(500, &random)
 		sides[who] = sent.Next
 		lost := i == 2 || i == 5
 		step := fields{"from": []string{"initiator", "responder"}[who], "room": 500, "random": text(random[:]), "piece": pieceObject(sent.Piece), "lost": lost}

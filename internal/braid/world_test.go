@@ -2,6 +2,7 @@ package braid
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"testing"
 )
@@ -33,7 +34,7 @@ func (w *world) random() *[seedLen]byte {
 func (w *world) send(who, room int) []byte {
 	s := w.states[who]
 	before := s.AppendRecord(nil)
-	out := s.send(room, w.random())
+	out := s.Send(room, w.random())
 	if len(out.Piece) > room {
 		w.t.Fatalf("a piece of %d bytes, with room for %d", len(out.Piece), room)
 	}
@@ -129,4 +130,11 @@ func (w *world) talk(room, n int) int {
 			w.t.Fatalf("%d epochs take more than %d messages each way", n, i)
 		}
 	}
+}
+
+// drawn is new randomness.
+func drawn() *[RandomLen]byte {
+	var b [RandomLen]byte
+	rand.Read(b[:])
+	return &b
 }

@@ -19,6 +19,7 @@ func areas() map[string]area {
 		"ratchet": {ratchets, map[string]error{
 			"ErrMalformed": ratchet.ErrMalformed, "ErrUnknownChain": ratchet.ErrUnknownChain, "ErrForged": ratchet.ErrForged, "ErrDuplicate": ratchet.ErrDuplicate,
 			"ErrTooOld": ratchet.ErrTooOld, "ErrTooFarAhead": ratchet.ErrTooFarAhead, "ErrRolledBack": ratchet.ErrRolledBack, "ErrBadKey": ratchet.ErrBadKey, "ErrWaiting": ratchet.ErrWaiting,
+			"ErrEpoch": ratchet.ErrEpoch, "ErrOldRecord": ratchet.ErrOldRecord,
 		}},
 		"handshake": {handshakes, map[string]error{
 			"ErrMalformed": x3dh.ErrMalformed, "ErrSuite": x3dh.ErrSuite, "ErrPublicKey": x3dh.ErrPublicKey, "ErrIdentity": x3dh.ErrIdentity, "ErrKeys": x3dh.ErrKeys, "ErrSelf": x3dh.ErrSelf,

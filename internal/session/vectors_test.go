@@ -59,7 +59,13 @@ func ratchetHead(received bool) []byte {
 	}
 	number := func(n uint32) { b = binary.BigEndian.AppendUint32(b, n) }
 	private := x3dh.PrivateKeyFromBytes(fixed("ratchet key"))
-	b = append(b, 1)
+	// The exchange at its beginning: nothing mixed in, no secret waits.
+	exchange := func(side, turn byte, in ...byte) {
+		b = append(b, 0, 0, 0, 0, 0, 1, side, 0, 0, 0, 1)
+		put("authentication key")
+		b = append(append(b, turn), in...)
+	}
+	b = append(b, 2)
 	b = binary.BigEndian.AppendUint64(b, 0) // generation
 	b = binary.BigEndian.AppendUint64(b, 1) // step
 	put("root")
@@ -71,7 +77,9 @@ func ratchetHead(received bool) []byte {
 		number(2)
 		number(0)
 		put("next header", "following")
-		return append(b, 0, 0) // no chains, nothing owed
+		b = append(b, 0, 0) // no chains, nothing owed
+		exchange(1, 1)
+		return b
 	}
 	b = append(b, 1, 2) // unanswered, replying
 	b = append(b, private.Public().Bytes()...)
@@ -82,13 +90,16 @@ func ratchetHead(received bool) []byte {
 	put("chain key")
 	b = binary.BigEndian.AppendUint64(b, 1)
 	put("header cipher", "mac seed")
+	number(0) // epoch
 	number(1)
 	number(0)
-	return append(b, 0)
+	b = append(b, 0)
+	exchange(2, 3, 0, 0)
+	return b
 }
 
 func vectors() []vector {
-	skipped := append([]byte{1}, make([]byte, 9)...)
+	skipped := append([]byte{2}, make([]byte, 9)...)
 	id, ad := fixed("id"), fixed("associated data")
 	initial := []byte("an initial message")
 	own := x3dh.SessionID(initial)
@@ -112,6 +123,7 @@ func vectors() []vector {
 	add("record-answered", "", answered, false)
 	with := func(r record, f func(*record)) record { f(&r); return r }
 	add("record-version-2", "unknown version", with(answered, func(r *record) { r.Version = 2 }), true)
+	add("record-old-ratchet", "a ratchet's record of version 1", with(answered, func(r *record) { r.Head = append([]byte{1}, r.Head[1:]...) }), false)
 	add("record-rank-zero", "rank", with(answered, func(r *record) { r.Rank = 0 }), true)
 	add("record-strength-5", "strength", with(answered, func(r *record) { r.Strength = 5 }), true)
 	add("record-elsewhere-16", "count of messages elsewhere", with(answered, func(r *record) { r.Elsewhere = 16 }), true)

@@ -20,7 +20,7 @@ type arrow struct {
 // arrows joins letters if there are many, and leaves out what is too many.
 func arrows(wire []lab.Letter) (all []arrow, drawn int) {
 	like := func(a, b *lab.Letter) bool {
-		return a.From == b.From && a.To == b.To && a.Session == b.Session && a.Farewell == b.Farewell && a.Thief == b.Thief &&
+		return a.From == b.From && a.To == b.To && a.Session == b.Session && a.Group == b.Group && a.Farewell == b.Farewell && a.Thief == b.Thief &&
 			a.Opened == b.Opened && (a.Message > 0) == (b.Message > 0)
 	}
 	join := len(wire) > MaxArrows/4
@@ -65,10 +65,20 @@ func (a *arrow) label() string {
 	return s
 }
 
+// conversation is the session or the group that it belongs to.
+func (a *arrow) conversation() string {
+	if a.Group != "" {
+		return "group " + a.Group
+	}
+	return "session " + a.Session
+}
+
 // words is the whole arrow as a text.
 func (a *arrow) words() string {
-	s := fmt.Sprintf("%s to %s: %s; session %s", a.From, a.To, a.label(), a.Session)
-	if a.Chain > 0 {
+	s := fmt.Sprintf("%s to %s: %s; %s", a.From, a.To, a.label(), a.conversation())
+	if a.Group != "" {
+		s += fmt.Sprintf(", chain %s, number %d", a.Session, a.Number)
+	} else if a.Chain > 0 {
 		s += fmt.Sprintf(", chain %d, number %d", a.Chain, a.Number)
 	}
 	if a.Opened {
@@ -195,17 +205,19 @@ func (c *canvas) arrow(a *arrow, from, to, y px) {
 // letterTable says what the sequence diagram draws.
 func (c *canvas) letterTable(all []arrow) {
 	c.put(`<details><summary>The letters as a table</summary><div class="scroll" role="region" aria-label="The letters as a table" tabindex="0"><table><caption>Letters on the wire, in order</caption>` +
-		`<thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">What</th><th scope="col">Session</th><th scope="col">Chain</th><th scope="col">Opened</th></tr></thead><tbody>` + "\n")
+		`<thead><tr><th scope="col">From</th><th scope="col">To</th><th scope="col">What</th><th scope="col">Session or group</th><th scope="col">Chain</th><th scope="col">Opened</th></tr></thead><tbody>` + "\n")
 	for i := range all {
 		a := &all[i]
 		chain, opened := "–", "no"
-		if a.Chain > 0 {
+		if a.Group != "" {
+			chain = fmt.Sprintf("%s, number %d", a.Session, a.Number)
+		} else if a.Chain > 0 {
 			chain = fmt.Sprintf("%d, number %d", a.Chain, a.Number)
 		}
 		if a.Opened {
 			opened = "yes"
 		}
-		c.put(`<tr><td>%s</td><td>%s</td><td>%s</td><td><code>%s</code></td><td>%s</td><td>%s</td></tr>`+"\n", a.From, a.To, a.label(), a.Session, chain, opened)
+		c.put(`<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>`+"\n", a.From, a.To, a.label(), a.conversation(), chain, opened)
 	}
 	c.put("</tbody></table></div></details>\n")
 }

@@ -4,13 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/pawl-chat/pawl/lab"
 )
 
 // chain is one chain of a session: who sends on it, and its letters.
 type chain struct {
-	id          uint64
+	id          string
 	from        string
 	first, last int // on the wire
 	letters     int
@@ -21,6 +22,7 @@ type chain struct {
 // session is one session's chains, in the order in which they begin.
 type session struct {
 	id, a, b   string // a began it
+	group      string // of a group's messages: its name
 	chains     []chain
 	letters    int
 	first, end int
@@ -32,27 +34,30 @@ func sessions(wire []lab.Letter) []*session {
 	type key struct{ id, a, b string }
 	var all []*session
 	known := map[key]*session{}
-	chains := map[key]map[uint64]int{}
+	chains := map[key]map[string]int{}
 	for i := range wire {
 		l := &wire[i]
-		k := key{l.Session, min(l.From, l.To), max(l.From, l.To)}
+		k, id := key{l.Session, min(l.From, l.To), max(l.From, l.To)}, strconv.FormatUint(l.Chain, 10)
+		if l.Group != "" {
+			k, id = key{id: "group " + l.Group}, l.Session
+		}
 		s := known[k]
 		if s == nil {
-			s = &session{id: l.Session, a: l.From, b: l.To, first: i}
-			known[k], chains[k] = s, map[uint64]int{}
+			s = &session{id: l.Session, a: l.From, b: l.To, group: l.Group, first: i}
+			known[k], chains[k] = s, map[string]int{}
 			all = append(all, s)
 		}
 		s.end = i
-		if l.Farewell || l.Chain == 0 {
+		if l.Farewell || l.Group == "" && l.Chain == 0 {
 			s.farewells = append(s.farewells, i)
 			continue
 		}
 		s.letters++
-		at, ok := chains[k][l.Chain]
+		at, ok := chains[k][id]
 		if !ok {
 			at = len(s.chains)
-			chains[k][l.Chain] = at
-			s.chains = append(s.chains, chain{id: l.Chain, from: l.From, first: i})
+			chains[k][id] = at
+			s.chains = append(s.chains, chain{id: id, from: l.From, first: i})
 		}
 		ch := &s.chains[at]
 		ch.last, ch.letters, ch.top = i, ch.letters+1, max(ch.top, l.Number)
@@ -84,7 +89,7 @@ func (c *canvas) timelines(r *lab.Report) {
 	for _, s := range drawn {
 		height += tall(s) + gap
 	}
-	text := fmt.Sprintf("A staircase for each session, %s. Time goes to the right, by letters on the wire. Each step is a chain: a new one begins when the two have ratcheted, and a thief of the step below loses what comes after it. Upright lines are thefts of one of the two.", count(len(all), "session", "sessions"))
+	text := fmt.Sprintf("A staircase for each session and group, %d in all. Time goes to the right, by letters on the wire. Each step is a chain: a new one begins when the two have ratcheted, in a group when somebody begins to speak under new keys, and a thief of the step below loses what comes after it. Upright lines are thefts of one of the two.", len(all))
 	if len(drawn) < len(all) {
 		text += fmt.Sprintf(" The %d sessions with the most letters are drawn.", len(drawn))
 	}
@@ -94,7 +99,7 @@ func (c *canvas) timelines(r *lab.Report) {
 		y := head
 		for _, s := range drawn {
 			h := tall(s)
-			c.put(`<g><title>%s</title><text class="name" x="4" y="%s">%s</text>`, s.words(), y+12, short(s.a)+", "+short(s.b)+", session "+s.id)
+			c.put(`<g><title>%s</title><text class="name" x="4" y="%s">%s</text>`, s.words(), y+12, s.name())
 			y += 20
 			c.put(`<path class="grid" d="M%s %sh%s"/>`, left, y+h, length)
 			c.stairs(s, y, h, x, unit, MaxBars/len(drawn))
@@ -102,7 +107,7 @@ func (c *canvas) timelines(r *lab.Report) {
 				c.put(`<path class="cross" d="M%s %sl6 6m0 -6l-6 6"><title>letter %d: farewell</title></path>`, x(f), y+h-6, f+1)
 			}
 			for i := range r.Verdicts {
-				if v := &r.Verdicts[i]; (v.Who == s.a || v.Who == s.b) && v.Wire >= s.first && v.Wire <= len(r.Wire) {
+				if v := &r.Verdicts[i]; s.concerns(v.Who) && v.Wire >= s.first && v.Wire <= len(r.Wire) {
 					c.put(`<path class="thin" d="M%s %sv%s"><title>%s: %s is robbed after %d letters</title></path>`, x(v.Wire), y-2, h+4, v.At, v.Who, v.Wire)
 				}
 			}
@@ -127,7 +132,7 @@ func (c *canvas) stairs(s *session, y, h px, x func(int) px, unit px, most int) 
 		if ch.from != s.a {
 			class = "theirs"
 		}
-		words := fmt.Sprintf("chain %d, %s writes: %d letters, %d opened, numbers up to %d", ch.id, ch.from, ch.letters, ch.opened, ch.top)
+		words := fmt.Sprintf("chain %s, %s writes: %d letters, %d opened, numbers up to %d", ch.id, ch.from, ch.letters, ch.opened, ch.top)
 		if per > 1 {
 			class = "mixed"
 			last, letters := ch, 0
@@ -135,7 +140,7 @@ func (c *canvas) stairs(s *session, y, h px, x func(int) px, unit px, most int) 
 				last, letters = other, letters+other.letters
 				ch.last = max(ch.last, other.last)
 			}
-			words = fmt.Sprintf("chains %d to %d: %d letters", ch.id, last.id, letters)
+			words = fmt.Sprintf("chains %s to %s: %d letters", ch.id, last.id, letters)
 		}
 		steps := px(min(per, n-i))
 		c.put(`<rect class="%s" x="%s" y="%s" width="%s" height="%s"><title>%s</title></rect>`,
@@ -143,7 +148,22 @@ func (c *canvas) stairs(s *session, y, h px, x func(int) px, unit px, most int) 
 	}
 }
 
+// name is what stands above the drawing.
+func (s *session) name() string {
+	if s.group != "" {
+		return "group " + short(s.group)
+	}
+	return short(s.a) + ", " + short(s.b) + ", session " + s.id
+}
+
+// concerns reports whether a theft of a device is one of a side. Who is in a
+// group at which time is not known here.
+func (s *session) concerns(who string) bool { return s.group == "" && (who == s.a || who == s.b) }
+
 func (s *session) words() string {
+	if s.group != "" {
+		return fmt.Sprintf("group %s: %d copies on %d chains", s.group, s.letters, len(s.chains))
+	}
 	return fmt.Sprintf("session %s, begun by %s with %s: %d letters on %d chains", s.id, s.a, s.b, s.letters, len(s.chains))
 }
 
@@ -162,7 +182,11 @@ func (c *canvas) sessionTable(all []*session) {
 		for _, ch := range s.chains {
 			longest = max(longest, ch.letters)
 		}
-		c.put(`<tr><td><code>%s</code></td><td>%s</td><td>%s</td><td>%d</td><td>%d</td><td>%d</td><td>%d</td></tr>`+"\n", s.id, s.a, s.b, s.letters, len(s.chains), longest, len(s.farewells))
+		id, with := s.id, s.b
+		if s.group != "" {
+			id, with = "group "+s.group, "the group"
+		}
+		c.put(`<tr><td>%s</td><td>%s</td><td>%s</td><td>%d</td><td>%d</td><td>%d</td><td>%d</td></tr>`+"\n", id, s.a, with, s.letters, len(s.chains), longest, len(s.farewells))
 	}
 	c.put("</tbody></table></div></details>\n")
 }
