@@ -24,6 +24,8 @@ type line struct {
 	base, head ratchet.State
 	opened     int
 	marks      []ratchet.State // heads on the way, one in reach of every number
+	origin     *line           // of a quantum thief: where it was crossed from
+	exchange   *exchange
 }
 
 type attack struct {
@@ -33,6 +35,7 @@ type attack struct {
 	tried   map[session.ID]bool   // first messages answered with stolen prekeys
 	current map[session.ID][]head // sending turns that were stolen, by session
 	opened  []bool                // by index of the letter
+	crossed map[crossing]bool     // of a quantum thief
 	hoard
 }
 
@@ -50,7 +53,7 @@ func (w *world) attack(l *loot) ([]bool, error) {
 
 // ransack is attack, with all that the thief comes to have.
 func (w *world) ransack(l *loot) (*attack, error) {
-	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters))}
+	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters)), crossed: map[crossing]bool{}}
 	sessions, err := l.stolen()
 	if err != nil {
 		return nil, err
@@ -84,11 +87,11 @@ func (w *world) ransack(l *loot) (*attack, error) {
 
 // take adds the ways that one stolen session opens.
 func (a *attack) take(p peer, s *session.Session) error {
-	in := &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: s.State, head: s.State}
-	a.lines = append(a.lines, in)
 	h := read(s.State)
+	in := &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: s.State, head: s.State, exchange: a.follows(&h)}
+	a.lines = append(a.lines, in)
 	if h.turn != sending {
-		return nil
+		return a.cross(in)
 	}
 	a.current[s.ID] = append(a.current[s.ID], h)
 	m, err := h.mirror().state()
@@ -101,7 +104,7 @@ func (a *attack) take(p peer, s *session.Session) error {
 		if err != nil {
 			return fmt.Errorf("%w: a state without memory: %w", ErrFault, err)
 		}
-		a.lines = append(a.lines, &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: m, head: m})
+		a.lines = append(a.lines, &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: m, head: m, exchange: in.exchange})
 	}
 	return nil
 }
@@ -139,7 +142,8 @@ func (a *attack) try(l *letter) (bool, error) {
 	if l.said != nil {
 		return a.eavesdrop(l)
 	}
-	for _, n := range a.lines {
+	for i := 0; i < len(a.lines); i++ { // a quantum thief's become more on the way
+		n := a.lines[i]
 		if n.from != l.from || n.to != l.to {
 			continue
 		}
@@ -164,7 +168,7 @@ func (a *attack) try(l *letter) (bool, error) {
 }
 
 func (a *attack) open(n *line, l *letter) (bool, error) {
-	o, err := n.head.Open(l.body, n.ad[:], thiefTime)
+	o, err := a.listen(n, l)
 	if errors.Is(err, ratchet.ErrEpoch) {
 		o, err = n.finish(l, err)
 	}
@@ -174,12 +178,30 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 			n.marks = append(n.marks, n.head)
 		}
 	} else if o, err = n.again(l); err != nil {
-		return false, nil
+		if o, err = a.lately(n, l, err); err != nil {
+			return false, nil
+		}
+		h := read(o.Next)
+		other := &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: o.Next, head: o.Next, origin: n.origin, exchange: n.exchange}
+		if n.to == a.loot.self {
+			other.exchange = a.follows(&h)
+		}
+		a.lines = append(a.lines, other)
+		n = other
 	} else if o.Ratcheted { // the sender went two ways from one state
-		a.lines = append(a.lines, &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: n.base, head: o.Next})
+		other := &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: n.base, head: o.Next, origin: n.origin, exchange: n.exchange}
+		if n.to == a.loot.self {
+			h := read(o.Next)
+			other.exchange = a.follows(&h)
+		}
+		a.lines = append(a.lines, other)
+		n = other
 	}
 	if !bytes.Equal(o.Plaintext, l.text) {
 		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
+	}
+	if err := a.cross(n); err != nil {
+		return false, err
 	}
 	return true, a.profit(l, o.Plaintext)
 }
@@ -200,9 +222,13 @@ func (n *line) finish(l *letter, err error) (ratchet.Opened, error) {
 
 // again opens a letter with a state that the line has left behind.
 func (n *line) again(l *letter) (ratchet.Opened, error) {
-	o, err := n.base.Open(l.body, n.ad[:], thiefTime)
+	o, first := n.base.Open(l.body, n.ad[:], thiefTime)
+	err := first
 	for i := 0; err != nil && i < len(n.marks); i++ {
 		o, err = n.marks[i].Open(l.body, n.ad[:], thiefTime)
+	}
+	if err != nil {
+		err = first
 	}
 	return o, err
 }
@@ -218,7 +244,8 @@ func (a *attack) answer(l *letter) (*line, error) {
 	if sender == nil {
 		return nil, nil
 	}
-	keys, _, err := a.loot.keys(&in)
+	stolen := a.loot.prekeysIn(a.world)
+	keys, _, err := stolen.keys(&in)
 	if err != nil {
 		return nil, nil
 	}
@@ -228,7 +255,8 @@ func (a *attack) answer(l *letter) (*line, error) {
 		return nil, nil
 	}
 	s := ratchet.Respond(&acc.Secret, acc.RatchetKey)
-	return &line{from: l.from, to: l.to, session: in.ID, ad: acc.AD, base: s, head: s}, nil
+	h := read(s)
+	return &line{from: l.from, to: l.to, session: in.ID, ad: acc.AD, base: s, head: s, exchange: a.follows(&h)}, nil
 }
 
 // back goes the other way round. A thief who answered a first message and so

@@ -285,7 +285,9 @@ func (d *disk) keys(in *x3dh.Initial) (x3dh.Keys, []row, error) {
 func (w *world) upload(d *device, up prekeys.Upload, private []prekeys.Private) error {
 	for i := range private {
 		info := private[i].Info()
-		d.disk.prekeys[row{info.Kind, info.ID}] = kept{info, private[i].Record()}
+		r, k := row{info.Kind, info.ID}, kept{info, private[i].Record()}
+		d.disk.prekeys[r] = k
+		w.trace.remember(d.peer(), r, k)
 	}
 	w.relay.upload(d.peer(), &up)
 	return d.restart()

@@ -60,6 +60,9 @@ func (w *world) judge(x *index, l *loot) (Verdict, int, error) {
 	if err != nil {
 		return v, 0, err
 	}
+	if l.quantum {
+		known = append(known, w.trace.agreements()...)
+	}
 	follows := x.close(known)
 	cells := 0
 	open := map[int]bool{}

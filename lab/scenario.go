@@ -49,6 +49,7 @@ type Step struct {
 	Late    int      `toml:"late"`    // percent of letters
 	Twice   int      `toml:"twice"`   // percent of letters
 	Thefts  int      `toml:"thefts"`  // of the first of between, evenly spread
+	Quantum bool     `toml:"quantum"` // the thief knows every X25519 private key
 	Oneway  bool     `toml:"one-way"` // only the first of between writes
 }
 

@@ -172,7 +172,7 @@ func (w *world) doTalk(st *Step) error {
 	stolen := 0
 	for n := range st.Count {
 		for ; stolen < st.Thefts && stolen*st.Count <= n*st.Thefts; stolen++ {
-			w.compromise(both[0], theftName(stolen))
+			w.compromise(both[0], theftName(stolen)).quantum = st.Quantum
 		}
 		if run == 0 {
 			run = 1 + w.random.IntN(6)
@@ -243,7 +243,7 @@ func (w *world) doLink(st *Step) error {
 func (w *world) doCompromise(st *Step) error {
 	d, err := w.device(st.Who)
 	if err == nil {
-		w.compromise(d, st.As)
+		w.compromise(d, st.As).quantum = st.Quantum
 	}
 	return err
 }

@@ -13,6 +13,7 @@ import (
 type loot struct {
 	disk
 	name    string
+	quantum bool // it knows every X25519 private key
 	victim  string
 	self    peer
 	at      time.Time
