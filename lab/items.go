@@ -33,7 +33,10 @@ const (
 	kindGroup   = 17
 	kindEntry   = 18
 	kindLog     = 19
-	kindEnd     = 20
+	kindQuantum = 20
+	kindRatchet = 21
+	kindPrekey  = 22
+	kindEnd     = 23 // the highest there can be: kinds are one byte
 )
 
 type headerItem struct {
@@ -271,6 +274,29 @@ type shownItem struct {
 	Kind uint64
 	By   string // empty: everybody
 	List listEntry
+}
+
+// quantumItem says that a thief knows every X25519 private key. Where there is
+// one, the keys that no disk has come too.
+type quantumItem struct {
+	_     struct{} `cbor:",toarray"`
+	Kind  uint64
+	Theft uint64
+}
+
+// ratchetItem is the private half of a ratchet key.
+type ratchetItem struct {
+	_               struct{} `cbor:",toarray"`
+	Kind            uint64
+	Public, Private []byte
+}
+
+// prekeyItem is an X25519 prekey that a device has had.
+type prekeyItem struct {
+	_      struct{} `cbor:",toarray"`
+	Kind   uint64
+	Of     uint64
+	Record uint64
 }
 
 // valueItem is a value of the graph of keys, named alike by both ends; values

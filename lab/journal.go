@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -177,16 +178,7 @@ func (j *journal) later(theft int, k kin) {
 // disk writes what a device keeps, in an order of its own.
 func (j *journal) disk(d *disk) diskEntry {
 	e := diskEntry{Sign: d.sign, Identity: d.identity[:], Replay: j.blob(d.replay)}
-	rows := slices.SortedFunc(maps.Keys(d.prekeys), func(a, b row) int {
-		if a.kind != b.kind {
-			return int(a.kind) - int(b.kind)
-		}
-		if a.id < b.id {
-			return -1
-		}
-		return 1
-	})
-	for _, r := range rows {
+	for _, r := range slices.SortedFunc(maps.Keys(d.prekeys), compareRows) {
 		e.Prekeys = append(e.Prekeys, j.blob(d.prekeys[r].record))
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(d.sessions), comparePeers) {
@@ -235,6 +227,7 @@ func (j *journal) state(w *world) {
 	}
 	j.shown(w)
 	j.logs(w)
+	j.quantum(w)
 	j.graph(w.trace.graph)
 	c := &w.counts
 	o := outcomeItem{
@@ -244,6 +237,30 @@ func (j *journal) state(w *world) {
 		o.Refused = append(o.Refused, refusals{Why: why, Count: uint64(c.refused[why])})
 	}
 	j.put(o)
+}
+
+// quantum writes which thieves know every X25519 private key, and those keys.
+func (j *journal) quantum(w *world) {
+	some := false
+	for i, l := range w.loots {
+		if l.quantum {
+			some = true
+			j.put(quantumItem{Kind: kindQuantum, Theft: uint64(i)})
+		}
+	}
+	if !some {
+		return
+	}
+	for _, public := range slices.SortedFunc(maps.Keys(w.trace.privates), func(a, b key) int { return bytes.Compare(a[:], b[:]) }) {
+		private := w.trace.privates[public]
+		j.put(ratchetItem{Kind: kindRatchet, Public: public[:], Private: private[:]})
+	}
+	for _, p := range slices.SortedFunc(maps.Keys(w.trace.curve), comparePeers) {
+		for _, r := range slices.SortedFunc(maps.Keys(w.trace.curve[p]), compareRows) {
+			n := j.blob(w.trace.curve[p][r].record)
+			j.put(prekeyItem{Kind: kindPrekey, Of: j.who(p), Record: n})
+		}
+	}
 }
 
 // shown writes the device lists that the relay shows to everybody, and to whom
@@ -270,4 +287,12 @@ func (j *journal) end(r *Report) error {
 	}
 	j.put(endItem{Kind: kindEnd, Count: j.count, Sum: j.sum.Sum(nil)})
 	return j.err
+}
+
+// compareRows is an order of prekeys.
+func compareRows(a, b row) int {
+	if c := cmp.Compare(a.kind, b.kind); c != 0 {
+		return c
+	}
+	return cmp.Compare(a.id, b.id)
 }

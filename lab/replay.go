@@ -245,6 +245,21 @@ func (p *replayed) item(b, sum []byte) error {
 		if err = take(&i); err == nil {
 			err = p.log(&i)
 		}
+	case kindQuantum:
+		var i quantumItem
+		if err = take(&i); err == nil {
+			err = p.quantum(&i)
+		}
+	case kindRatchet:
+		var i ratchetItem
+		if err = take(&i); err == nil {
+			err = p.ratchet(&i)
+		}
+	case kindPrekey:
+		var i prekeyItem
+		if err = take(&i); err == nil {
+			err = p.prekey(&i)
+		}
 	case kindOutcome:
 		var i outcomeItem
 		if err = take(&i); err == nil {

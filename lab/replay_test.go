@@ -28,7 +28,9 @@ func recorded(t testing.TB, s *Scenario) (*Report, []byte) {
 // R-LAB-25: judged again from its trace, every shipped scenario gives the same
 // report, to the letter.
 func TestR_LAB_25_SameReport(t *testing.T) {
-	all := append(Shipped(), large())
+	quantum := large()
+	quantum.Name, quantum.Steps[0].Count, quantum.Steps[0].Thefts, quantum.Steps[0].Quantum = "quantum", 200, 5, true
+	all := append(Shipped(), large(), quantum)
 	for _, s := range all {
 		r, b := recorded(t, s)
 		again, err := Replay(t.Context(), bytes.NewReader(b))
@@ -281,7 +283,7 @@ func TestR_LAB_25_ChangedWithItsHash(t *testing.T) {
 		{"a rule from nothing", on(kindRule, func([]byte) [][]byte { return [][]byte{codec.Marshal(ruleItem{Kind: kindRule})} }), ErrTrace},
 		{"a later version", on(kindHeader, func(b []byte) [][]byte { c := slices.Clone(b); c[2]++; return [][]byte{c} }), ErrTrace},
 		{"another seed in a longer form", on(kindStep, func(b []byte) [][]byte { return [][]byte{{0x83, 0x03, 0x18, 0x01, 0x00}} }), ErrTrace},
-		{"an item of no kind", on(kindStep, func(b []byte) [][]byte { return [][]byte{{0x81, 0x17}} }), ErrTrace},
+		{"an item of no kind", on(kindStep, func(b []byte) [][]byte { return [][]byte{{0x81, 0x18, 0x18}} }), ErrTrace},
 	} {
 		r, err := Replay(t.Context(), bytes.NewReader(c.b))
 		if !errors.Is(err, c.want) || (r != nil) != (err == nil || errors.Is(err, ErrJudgement)) {

@@ -292,6 +292,44 @@ func (p *replayed) shown(i *shownItem) error {
 	return nil
 }
 
+func (p *replayed) quantum(i *quantumItem) error {
+	if i.Theft >= uint64(len(p.world.loots)) {
+		return p.wrong("there is no such theft")
+	}
+	p.world.loots[i.Theft].quantum = true
+	return nil
+}
+
+func (p *replayed) ratchet(i *ratchetItem) error {
+	if len(i.Private) != dh.Size {
+		return p.wrong("it is not a key")
+	}
+	k := dh.FromBytes([dh.Size]byte(i.Private))
+	if public := k.Public(); !slices.Equal(public.Bytes(), i.Public) {
+		return p.wrong("the halves of a key are not of one")
+	}
+	p.world.trace.privates[key(i.Public)] = key(i.Private)
+	return nil
+}
+
+func (p *replayed) prekey(i *prekeyItem) error {
+	of, err := p.who(i.Of)
+	if err != nil {
+		return err
+	}
+	b, err := p.blob(i.Record)
+	if err != nil {
+		return err
+	}
+	k, err := prekeys.ParsePrivate(b)
+	if err != nil {
+		return p.wrong("it has something that is not a prekey")
+	}
+	info := k.Info()
+	p.world.trace.remember(of.peer(), row{info.Kind, info.ID}, kept{info, b})
+	return nil
+}
+
 func (p *replayed) value(i *valueItem) error {
 	if i.Role > uint64(lastRole) || len(i.Of) != len(key{}) {
 		return p.wrong("there is no such value")

@@ -100,7 +100,12 @@ func (c *canvas) verdicts(r *lab.Report) {
 		return
 	}
 	c.put(`<section id="verdicts"><h2>Verdicts</h2><div class="scroll" role="region" aria-label="Verdicts" tabindex="0"><table><caption>What each theft means for the messages of the run</caption><thead><tr>`)
-	for _, h := range []string{"Theft", "Device", "After message", "Opens", "Which", "Closed", "Read before", "Heals", "Writes to", "Writes as", "Judges"} {
+	heads := []string{"Theft", "Device", "After message", "Opens", "Which", "Closed", "Read before", "Heals", "Writes to", "Writes as", "Judges"}
+	grouped := r.Entries > 0
+	if grouped {
+		heads = append(heads, "Log entries read")
+	}
+	for _, h := range heads {
 		c.put(`<th scope="col">%s</th>`, h)
 	}
 	c.put("</tr></thead><tbody>\n")
@@ -110,8 +115,12 @@ func (c *canvas) verdicts(r *lab.Report) {
 		if !v.Agree {
 			judges = "DIFFER on " + few(differing(v.Differ))
 		}
-		c.put(`<tr><th scope="row">%s</th><td>%s</td><td>%d</td><td>%d</td><td class="which">%s</td><td>%d</td><td>%d</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>`+"\n",
+		c.put(`<tr><th scope="row">%s</th><td>%s</td><td>%d</td><td>%d</td><td class="which">%s</td><td>%d</td><td>%d</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td>`,
 			v.At, v.Who, v.Sent, len(v.Opened), few(lab.Ranges(v.Opened)), v.Closed, v.Read, healed(v), or(strings.Join(v.Forges, ", "), "–"), or(strings.Join(v.FooledBy, ", "), "–"), judges)
+		if grouped {
+			c.put(`<td>%d</td>`, v.Entries)
+		}
+		c.put("</tr>\n")
 	}
 	c.put("</tbody></table></div></section>\n")
 }
