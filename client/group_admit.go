@@ -10,7 +10,7 @@ import (
 )
 
 // askToEnter asks for a welcome when others hand this device their sender keys
-// for a group that it does not know (R-GRP-54): they count its account among
+// for a group that it does not know, or is out of (R-GRP-54): they count its account among
 // their members, and the device is one that was restored or joined since. It asks
 // somebody who is no stranger, or anybody if the account may have been in the
 // group before this device was.
@@ -24,7 +24,7 @@ func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
 				return err
 			}
 			s, err := groups.ParseSignal(c.Signal)
-			welcomed = welcomed || err == nil && s.Key != nil && len(s.Key.Roster) > 0
+			welcomed = welcomed || err == nil && s.Key != nil && len(s.Key.Roster) > 0 && !passedSince(e.now(), c.At, RepairEvery)
 			return nil
 		})
 		if err != nil || welcomed {

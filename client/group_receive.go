@@ -68,11 +68,8 @@ func (w *work) openInGroup(m *incoming) error {
 	if err != nil {
 		return err
 	}
-	if r == nil || r.Out {
-		if r == nil {
-			return w.holdGroup(m, wire.Chain) // one is let in, and does not know yet
-		}
-		return nil
+	if r == nil || r.Out { // one is let in, and does not know yet
+		return w.holdGroup(m, wire.Chain)
 	}
 	roster, err := r.roster()
 	if err != nil {

@@ -235,9 +235,40 @@ func (c *crowd) sameRoster(d *device, l *life, truth groups.Roster, ok bool) {
 	}
 }
 
-// holdsNothing: who is out holds no secret, sender key or candidate.
+// holdsNothing: who is out holds no secret, sender key or candidate, but for
+// welcomes whose entries have not come (R-GRP-49), with the sender keys of their epochs.
 func (c *crowd) holdsNothing(d *device, l *life) {
-	x, err := pillage(l.vault, c.id, false)
+	x := &loot{}
+	welcomes := map[uint64]bool{}
+	err := l.vault.View(l.ctx, func(tx *vault.Tx) error {
+		if err := x.group(tx, c.id); err != nil {
+			return err
+		}
+		err := tx.Scan(tableGroupKey, c.id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			key, err := candidateSignal(row)
+			if err != nil {
+				return err
+			}
+			if len(key.Roster) > 0 {
+				welcomes[key.Epoch] = true
+			} else {
+				x.secrets = append(x.secrets, epochSecret{key.Epoch, key.Secret})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Scan(tableChain, c.id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			r, err := decodeRecord[chainRecord](row.Value)
+			if err != nil || welcomes[r.Epoch] {
+				return err
+			}
+			s, err := groups.ParseReceiving(r.State)
+			x.chains = append(x.chains, s)
+			return err
+		})
+	})
 	if err != nil {
 		c.fault("%s cannot be read: %v", d.name(), err)
 		return
