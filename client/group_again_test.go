@@ -178,3 +178,47 @@ func TestR_GRP_49_Forgotten(t *testing.T) {
 		t.Errorf("%d candidates, %d chains are kept", n, chains)
 	}
 }
+
+// R-GRP-42: who is out keeps no secret of somebody who does not know it yet.
+func TestR_GRP_42_LateSecret(t *testing.T) {
+	c := newCircle(t, "alice", "bob", "carol")
+	ctx := context.Background()
+	carol := c.of["carol"].engine
+	g, err := c.of["alice"].CreateGroup(ctx, "friends", []string{"bob", "carol"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := groupID(g.ID)
+	c.look("bob", "carol")
+	if _, err := c.of["alice"].ChangeGroup(ctx, g.ID, GroupChange{Remove: []string{"carol"}}); err != nil {
+		t.Fatal(err)
+	}
+	c.look("carol")
+	k := peerKey{c.address("bob"), c.of["bob"].engine.self.device}
+	sender := groups.Sender{Address: k.address, Device: uint64(k.device), Identity: c.of["bob"].engine.self.own.Identity.Array()}
+	chain, err := groups.NewSending(id, 9, sender, time.Now(), groups.Before{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := chain.Key()
+	err = carol.groupStep(ctx, func(w *work) error {
+		p, err := w.e.readPerson(w.tx, k.address)
+		if err != nil {
+			return err
+		}
+		return w.groupKey(k, p, groups.Signal{Group: id, Key: &groups.Key{Seq: 9, Epoch: 9, Secret: groups.NewSecret(), Chain: &key}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = carol.view(ctx, func(tx *vault.Tx) error {
+		n, err := tx.Count(tableGroupKey, id[:])
+		if n > 0 {
+			t.Errorf("%d secrets are kept", n)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -186,6 +186,14 @@ func (w *work) stayOut(k peerKey, id groups.ID, ask *askRecord) error {
 	if err := putAsk(w.tx, id, ask); err != nil {
 		return err
 	}
+	mine := func(from string, device uint64) bool { return from == k.address && device == uint64(k.device) }
+	err := deleteSome(w.tx, tableGroupKey, id[:], func(row vault.Row) (bool, error) {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		return mine(c.From, c.Device), err
+	})
+	if err != nil {
+		return err
+	}
 	all, err := w.chainsOf(id, k)
 	for _, x := range all {
 		if err == nil {
