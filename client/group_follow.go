@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pawl-chat/pawl/groups"
@@ -56,7 +57,7 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 					break entries
 				}
 				if errors.Is(err, errNoChain) {
-					if passed, perr := e.passOver(ctx, id, in); perr != nil {
+					if passed, perr := e.passOver(ctx, id, in, authorOf(lacking)); perr != nil {
 						return perr
 					} else if passed {
 						break entries
@@ -93,9 +94,10 @@ func (e *engine) followNow(ctx context.Context, l *link, id groups.ID) error {
 
 // passOver takes an entry for none whose author's sender key nobody could give
 // this device for GroupWaitFor (R-GRP-57): a member who signs with a key that they
-// have handed to nobody must not stop the group for ever. If others hold the key
-// after all, the next entry of theirs says so.
-func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry) (passed bool, err error) {
+// have handed to nobody must not stop the group for ever. That others are stuck as
+// well is what one of them says after that time; they may just have been away. If
+// others hold the key after all, the next entry of theirs says so.
+func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry, author peerKey) (passed bool, err error) {
 	err = e.groupStep(ctx, func(w *work) error {
 		passed = false
 		r, err := getGroup(w.tx, id)
@@ -114,10 +116,37 @@ func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry
 		if !passedSince(now, r.Waiting, GroupWaitFor) {
 			return nil
 		}
-		passed = true
+		if passed, err = e.stuckAsWell(w.tx, r, roster, author); err != nil || !passed {
+			return err
+		}
 		return e.logged(w.tx, r, roster.Skip(in.Blob), logRecord{Head: in.Head[:], Void: "the sender key of its author has never come"})
 	})
 	return passed, err
+}
+
+// stuckAsWell reports whether somebody whose word is taken has said, after
+// GroupWaitFor, that they stand where this device does, or there is nobody to ask
+// but the author.
+func (e *engine) stuckAsWell(tx *vault.Tx, r *groupRecord, roster groups.Roster, author peerKey) (stuck bool, err error) {
+	all, _, err := e.listeners(tx, roster)
+	if err != nil {
+		return false, err
+	}
+	if !slices.ContainsFunc(all, func(d listener) bool { return d.peerKey != author && e.leads(roster, d.address) }) {
+		return true, nil
+	}
+	since := r.Waiting + GroupWaitFor.Milliseconds()
+	return stuck, tx.Scan(tableGroupKey, r.ID, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		if err != nil {
+			return err
+		}
+		key, err := candidateSignal(row)
+		from := peerKey{c.From, address.Device(c.Device)}
+		stuck = stuck || err == nil && len(key.Roster) > 0 && key.Seq == roster.Seq && key.Head == roster.Head &&
+			c.At >= since && from != author && e.leads(roster, c.From)
+		return err
+	})
 }
 
 // readGroup reads a group; nil is for none.

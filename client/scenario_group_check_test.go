@@ -76,6 +76,9 @@ func (c *crowd) rest(d *device) string {
 	case !member && r != nil && !r.Out:
 		return "it does not know that it is out"
 	case !member:
+		if r != nil && c.asks(l) {
+			return "it asks whether it is in"
+		}
 		return ""
 	case r == nil || r.Out:
 		return "it does not know that it is in"
@@ -85,6 +88,17 @@ func (c *crowd) rest(d *device) string {
 		return "a change of its own is under way"
 	}
 	return c.lacks(l)
+}
+
+// asks reports whether a device that is out holds sender keys that somebody has
+// handed it since, and so asks for more (R-GRP-54).
+func (c *crowd) asks(l *life) (asks bool) {
+	err := l.engine.view(l.ctx, func(tx *vault.Tx) error {
+		n, err := tx.Count(tableChain, c.id[:])
+		asks = n > 0
+		return err
+	})
+	return err == nil && asks
 }
 
 // lacks tells what a device still asks another one for that is there to answer.
