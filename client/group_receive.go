@@ -100,13 +100,13 @@ func (w *work) openInGroup(m *incoming) error {
 	if err != nil {
 		inner = content.Content{Kind: 0, ID: content.NewID(), Body: opened.Plaintext}
 	}
-	w.handled = append(w.handled, hashEnvelope(m.body))
 	if waits, err := w.earlierHeld(id, k, c); err != nil {
 		return err
 	} else if waits {
 		w.follows(id)
 		return w.holdGroup(m, wire.Chain)
 	}
+	w.handled = append(w.handled, hashEnvelope(m.body))
 	if err := w.closeEarlier(id, k, c); err != nil {
 		return err
 	}
