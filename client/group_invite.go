@@ -150,10 +150,13 @@ func (w *work) groupGone(k peerKey, p *person, id groups.ID) error {
 	}
 	asked := ask.Welcome && ask.Asked != 0
 	r, err := getGroup(w.tx, id)
-	if err != nil || r == nil {
+	if err != nil {
 		return err
 	}
-	if r.Out && asked {
+	if r == nil || r.Out {
+		if !asked {
+			return nil
+		}
 		return w.stayOut(k, id, &ask)
 	}
 	if member, err := w.fellow(id, p); err != nil || !member {
@@ -179,7 +182,7 @@ func (w *work) groupGone(k peerKey, p *person, id groups.ID) error {
 }
 
 // stayOut takes the answer of a device that handed out its sender key to this one
-// though the account was out, and was asked for a welcome: it knows better by now.
+// though the account is not in, and was asked for a welcome: it knows better by now.
 func (w *work) stayOut(k peerKey, id groups.ID, ask *askRecord) error {
 	ask.Welcome, ask.Lacks = false, nil
 	ask.settle()

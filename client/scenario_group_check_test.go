@@ -79,7 +79,7 @@ func (c *crowd) rest(d *device) string {
 		if r != nil && c.asks(l) {
 			return "it asks whether it is in"
 		}
-		return ""
+		return c.lacks(l)
 	case r == nil || r.Out:
 		return "it does not know that it is in"
 	case roster.Seq != truth.Seq:
@@ -244,7 +244,7 @@ func (c *crowd) sameRoster(d *device, l *life, truth groups.Roster, ok bool) {
 		c.fault("%s is in the group and does not know", d.name())
 	case member && (roster.Hash() != truth.Hash() || roster.Head != truth.Head || roster.Epoch != truth.Epoch):
 		c.fault("%s holds %+v, others hold %+v", d.name(), roster, truth)
-	case !member && ok:
+	case !member && ok && r != nil:
 		c.holdsNothing(d, l)
 	case r != nil && r.Alarm != nil:
 		c.fault("%s raises an alarm without a reason: %+v", d.name(), r.Alarm)
