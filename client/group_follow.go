@@ -381,8 +381,10 @@ func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line l
 func (e *engine) dropOut(tx *vault.Tx, r *groupRecord, seq uint64, by peerKey) error {
 	id := r.id()
 	r.Out, r.Secret, r.Sending, r.Closed, r.Pending, r.Invite, r.Asked = true, nil, nil, nil, nil, nil, nil
-	if err := deleteAll(tx, tableLedger, id[:]); err != nil {
-		return err
+	for _, t := range []vault.Table{tableLedger, tableGroupAsk} {
+		if err := deleteAll(tx, t, id[:]); err != nil {
+			return err
+		}
 	}
 	spared := map[uint64]bool{}
 	err := deleteSome(tx, tableGroupKey, id[:], func(row vault.Row) (bool, error) {
