@@ -320,6 +320,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 	before := sessionOf(d.pairs[l.from], o.Session)
 	d.disk.commit(&txn)
 	d.pairs[l.from] = o.Next
+	d.read = append(d.read, txn.texts...)
 	w.taken(l)
 	if after := sessionOf(o.Next, o.Session); after != nil {
 		if err := w.trace.opened(after, before); err != nil {

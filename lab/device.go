@@ -10,6 +10,7 @@ import (
 
 	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
+	inside "github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -40,6 +41,7 @@ type device struct {
 	wrote   map[string]bool // addresses it has sent something to
 	parked  []*letter       // group messages whose keys have not come
 	due     []receipt       // to be sent
+	read    []inside.ID     // messages between two people that nobody has acknowledged
 	loot    *loot           // somebody else's from the first: every state it seals from is the thief's
 	passes  *device         // of a relay in the middle: seals for the other side what this one opens
 	doubts  map[string]bool // addresses whose safety number was found to differ
@@ -100,6 +102,7 @@ type write struct {
 	shelves map[groups.ID]*shelf
 	// receipts are to be sent once the rest is durable.
 	receipts []receipt
+	texts    []inside.ID
 }
 
 func newWrite() write { return write{lists: map[string][][]byte{}} }

@@ -203,7 +203,11 @@ func signalIn(plaintext []byte) (groups.Signal, bool) {
 func (w *world) absorb(d *device, from x3dh.Party, plaintext []byte, txn *write) error {
 	c, err := inside.Decode(plaintext)
 	if err != nil {
-		return nil // a text
+		return nil // a farewell
+	}
+	if c.Kind == inside.KindText {
+		txn.texts = append(txn.texts, c.ID)
+		return nil
 	}
 	p := peer{from.Address, from.Device}
 	if c.Kind == inside.KindReceipt {
@@ -313,6 +317,33 @@ func (w *world) answer(d *device) error {
 	}
 	for _, s := range w.groupsOf(&d.disk) {
 		if err := w.disclose(d, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// acknowledge sends one receipt for all that a device has opened of another's
+// since the last one.
+func (w *world) acknowledge(d, of *device) error {
+	ids := d.read
+	d.read = nil
+	if len(ids) == 0 {
+		return nil
+	}
+	list, entries, err := w.look(d, of.own.Address)
+	if err != nil {
+		return nil // its owner sends nothing to whom it does not trust
+	}
+	txn := newWrite()
+	txn.lists[of.own.Address] = entries
+	for _, c := range inside.NewReceipts(inside.Delivered, ids, w.now) {
+		letters, err := w.seal(d, of.peer(), &list, c.Encode(), 0, &txn)
+		if err != nil {
+			return w.unsent(d, err)
+		}
+		d.disk.commit(&txn)
+		if err := w.leaves(letters, false); err != nil {
 			return err
 		}
 	}

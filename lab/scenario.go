@@ -33,31 +33,34 @@ type Scenario struct {
 
 // Step is one action. Which fields count is said by Do.
 type Step struct {
-	Do      string   `toml:"do"`
-	Who     string   `toml:"who"`
-	To      string   `toml:"to"`
-	As      string   `toml:"as"`
-	Theft   string   `toml:"theft"`
-	What    string   `toml:"what"`
-	Count   int      `toml:"count"`
-	Crash   string   `toml:"crash"`
-	Hours   int      `toml:"hours"`
-	Between []string `toml:"between"`
-	Group   string   `toml:"group"`
-	With    []string `toml:"with"`    // people let in at once
-	Loss    int      `toml:"loss"`    // percent of letters
-	Late    int      `toml:"late"`    // percent of letters
-	Twice   int      `toml:"twice"`   // percent of letters
-	Thefts  int      `toml:"thefts"`  // of the first of between, evenly spread
-	Quantum bool     `toml:"quantum"` // the thief knows every X25519 private key
-	Oneway  bool     `toml:"one-way"` // only the first of between writes
+	Do       string   `toml:"do"`
+	Who      string   `toml:"who"`
+	To       string   `toml:"to"`
+	As       string   `toml:"as"`
+	Theft    string   `toml:"theft"`
+	What     string   `toml:"what"`
+	Count    int      `toml:"count"`
+	Crash    string   `toml:"crash"`
+	Hours    int      `toml:"hours"`
+	Between  []string `toml:"between"`
+	Group    string   `toml:"group"`
+	With     []string `toml:"with"`     // people let in at once
+	Loss     int      `toml:"loss"`     // percent of letters
+	Late     int      `toml:"late"`     // percent of letters
+	Twice    int      `toml:"twice"`    // percent of letters
+	Burst    int      `toml:"burst"`    // at most so many messages in a row, 6 if 0; with 1, each is delivered at once
+	Receipts bool     `toml:"receipts"` // what is delivered is acknowledged
+	Thefts   int      `toml:"thefts"`   // of the first of between, evenly spread
+	Quantum  bool     `toml:"quantum"`  // the thief knows every X25519 private key
+	Oneway   bool     `toml:"one-way"`  // only the first of between writes
 }
 
 // Expectation is what a verdict is to say. A field left out is not held.
 type Expectation struct {
 	At       string   `toml:"at"`
-	Opened   *string  `toml:"opened"` // ranges of message numbers: "3-7 9"
-	Healed   *int     `toml:"healed"` // -1: not seen
+	Opened   *string  `toml:"opened"`        // ranges of message numbers: "3-7 9"
+	Healed   *int     `toml:"healed"`        // -1: not seen
+	Within   *int     `toml:"healed-within"` // at most so many
 	Read     *int     `toml:"read-before"`
 	Public   *int     `toml:"public"`
 	Signing  *int     `toml:"signing"`
@@ -124,7 +127,7 @@ func (s *Scenario) check() error {
 		switch {
 		case !ok:
 			return fail("step %d: there is no action %q", i+1, st.Do)
-		case st.Count < 0 || st.Hours < 0 || st.Thefts < 0 || st.Loss < 0 || st.Loss > 100 || st.Late < 0 || st.Late > 100 || st.Twice < 0 || st.Twice > 100:
+		case st.Count < 0 || st.Burst < 0 || st.Hours < 0 || st.Thefts < 0 || st.Loss < 0 || st.Loss > 100 || st.Late < 0 || st.Late > 100 || st.Twice < 0 || st.Twice > 100:
 			return fail("step %d: a number is out of range", i+1)
 		case st.Crash != "" && st.Crash != crashBefore && st.Crash != crashAfter:
 			return fail("step %d: a crash is %q or %q", i+1, crashBefore, crashAfter)
@@ -225,6 +228,9 @@ func (e *Expectation) met(v *Verdict) (missed []string) {
 		}
 	}
 	number("healed", e.Healed, v.Healed)
+	if e.Within != nil && (v.Healed < 0 || v.Healed > *e.Within) {
+		miss("healed-within", *e.Within, v.Healed)
+	}
 	number("read-before", e.Read, v.Read)
 	number("public", e.Public, v.Public)
 	number("signing", e.Signing, v.Signing)

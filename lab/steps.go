@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -153,7 +154,7 @@ func (w *world) doDeliver(st *Step) error {
 	return nil
 }
 
-// doTalk lets two people talk as the seed has it: runs of messages, of which
+// doTalk lets two people talk (R-LAB-37 measures such talks) as the seed has it: runs of messages, of which
 // some are lost, late or doubled, and thefts in between.
 func (w *world) doTalk(st *Step) error {
 	if len(st.Between) != 2 {
@@ -170,12 +171,13 @@ func (w *world) doTalk(st *Step) error {
 	speaker, run := 0, 0
 	percent := func(p int) bool { return p > 0 && w.random.IntN(100) < p }
 	stolen := 0
+	burst, prompt := cmp.Or(st.Burst, 6), st.Burst == 1
 	for n := range st.Count {
 		for ; stolen < st.Thefts && stolen*st.Count <= n*st.Thefts; stolen++ {
 			w.compromise(both[0], theftName(stolen)).quantum = st.Quantum
 		}
 		if run == 0 {
-			run = 1 + w.random.IntN(6)
+			run = 1 + w.random.IntN(burst)
 			if !st.Oneway {
 				speaker = 1 - speaker
 			}
@@ -200,12 +202,21 @@ func (w *world) doTalk(st *Step) error {
 				return err
 			}
 		}
-		if w.random.IntN(3) > 0 {
+		if prompt || w.random.IntN(3) > 0 {
 			if err := w.deliver(to, 0, ""); err != nil {
 				return err
 			}
+			if st.Receipts {
+				last := len(from.mailbox)
+				if err := w.acknowledge(to, from); err != nil {
+					return err
+				}
+				if len(from.mailbox) > last && percent(st.Loss) {
+					from.mailbox = from.mailbox[:last]
+				}
+			}
 		}
-		if w.random.IntN(3) > 0 {
+		if prompt || w.random.IntN(3) > 0 {
 			if err := w.deliver(from, 0, ""); err != nil {
 				return err
 			}

@@ -28,8 +28,8 @@ type trace struct {
 	agreed  int                 // values and steps seen again, alike
 	members map[name]bool       // what is drawn already
 	signed  map[session.ID]name // the responder's signed prekey
-	// What only a quantum thief is given: private ratchet keys by public ones, and
-	// X25519 prekeys.
+	// What only a quantum thief is given (R-LAB-36): private ratchet keys by public
+	// ones, and X25519 prekeys.
 	privates map[key]key
 	curve    map[peer]map[row]kept
 }

@@ -1,6 +1,7 @@
 package ratchet
 
 import (
+	"bytes"
 	"crypto/rand"
 	"fmt"
 	"runtime"
@@ -97,7 +98,7 @@ const batch = 16
 func BenchmarkOneWay(b *testing.B) {
 	ad := make([]byte, 32)
 	for _, size := range []int{100, 16 << 10} {
-		text := make([]byte, size)
+		text := bytes.Repeat([]byte{1}, size) // no room for a piece
 		b.Run(fmt.Sprintf("seal/%d", size), func(b *testing.B) {
 			alice, _ := established(b)
 			f := newFloor()
@@ -149,7 +150,7 @@ func BenchmarkOneWay(b *testing.B) {
 // step, seal, and DH step and open at the peer. Each also discloses a seed.
 func BenchmarkPingPong(b *testing.B) {
 	ad := make([]byte, 32)
-	text := make([]byte, 100)
+	text := bytes.Repeat([]byte{1}, 100) // no room for a piece
 	alice, bob := newPair(b)
 	f := newFloor()
 	private, public := GenerateKey()
@@ -171,6 +172,58 @@ func BenchmarkPingPong(b *testing.B) {
 			f.pingPong(&key, &peer, text, ad)
 		}
 	})
+}
+
+// BenchmarkCarrying is what the post-quantum exchange costs on top of a message:
+// sealing and opening one of 256 bytes whose text of 40 leaves room for five chunks,
+// against the same without room. In turn, each message answers another; one way, one
+// of the other side comes after 50.
+func BenchmarkCarrying(b *testing.B) {
+	full := bytes.Repeat([]byte{1}, 256)
+	padded := append(bytes.Repeat([]byte{1}, content(40)), make([]byte, 256-content(40))...)
+	for name, run := range map[string]int{"in turn": 1, "one way": 50} {
+		b.Run(name, func(b *testing.B) {
+			talk := func(text []byte) func() {
+				alice, bob := established(b)
+				n := 0
+				return func() {
+					for range 4 * batch {
+						from, to := &alice, &bob
+						if n++; n%(run+1) == 0 {
+							from, to = to, from
+						}
+						x, err := from.Seal(text, talkAD)
+						if err != nil {
+							b.Fatal(err)
+						}
+						o, err := to.Open(x.Message, talkAD, benchNow)
+						if err != nil {
+							b.Fatal(err)
+						}
+						*from, *to = x.Next, o.Next
+					}
+				}
+			}
+			work, floor := talk(padded), talk(full)
+			var top []float64
+			for b.Loop() {
+				t0 := time.Now()
+				work()
+				t1 := time.Now()
+				floor()
+				t2 := time.Now()
+				top = append(top, (float64(t1.Sub(t0))-float64(t2.Sub(t1)))/(4*batch))
+			}
+			sum := 0.0
+			for _, v := range top {
+				sum += v
+			}
+			slices.Sort(top)
+			b.ReportMetric(sum/float64(len(top)), "ns-on-top")
+			b.ReportMetric(top[len(top)/2], "ns-on-top-median")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
 
 // BenchmarkSkip opens a message 1 000 ahead. Its floor is 1 000 chain steps and
@@ -207,7 +260,7 @@ func BenchmarkHolding(b *testing.B) {
 	holding := bob
 	var messages [][]byte
 	seal := func() []byte {
-		x, err := alice.Seal(make([]byte, 100), nil)
+		x, err := alice.Seal(bytes.Repeat([]byte{1}, 100), nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -245,16 +298,32 @@ func BenchmarkHolding(b *testing.B) {
 	against(b, batch, run(holding), run(normal))
 }
 
-// BenchmarkRecord writes and reads a steady session's record.
+// BenchmarkRecord writes and reads a steady session's record: with an exchange that
+// never began, and with one at its largest of a few epochs.
 func BenchmarkRecord(b *testing.B) {
 	alice, _ := established(b)
-	record := alice.AppendRecord(nil)
-	b.ReportMetric(float64(len(record)), "record-bytes")
-	b.ReportAllocs()
-	for b.Loop() {
-		record = alice.AppendRecord(record[:0])
-		if _, err := ParseRecord(record); err != nil {
-			b.Fatal(err)
+	bench := func(s State) func(b *testing.B) {
+		return func(b *testing.B) {
+			record := s.AppendRecord(nil)
+			b.ReportMetric(float64(len(record)), "record-bytes")
+			b.ReportAllocs()
+			for b.Loop() {
+				record = s.AppendRecord(record[:0])
+				if _, err := ParseRecord(record); err != nil {
+					b.Fatal(err)
+				}
+			}
 		}
 	}
+	b.Run("at rest", bench(alice))
+	c := newCourse(b, 1)
+	largest := c.sides[0]
+	for range 100 {
+		c.sayText(0, 40, 0)
+		c.sayText(1, 40, 0)
+		if s := c.sides[0]; len(s.AppendRecord(nil)) > len(largest.AppendRecord(nil)) {
+			largest = s
+		}
+	}
+	b.Run("largest", bench(largest))
 }

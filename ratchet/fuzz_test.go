@@ -2,6 +2,7 @@ package ratchet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"os"
 	"testing"
@@ -170,6 +171,72 @@ func FuzzStory(f *testing.F) {
 		}
 		if err := w.disclosedIsDead(); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzPiece lets a peer that has all keys end bodies as it likes, in messages of
+// both directions in turn: each text arrives, each state is one that is read again,
+// and the conversation goes on (R-RAT-45).
+func FuzzPiece(f *testing.F) {
+	genuine := func() (pieces [][]byte) {
+		c := newCourse(f, 1)
+		for n := range 12 {
+			from := n % 2
+			sent := c.sides[from].braid.Send(1300, new([64]byte))
+			c.sides[from].braid = sent.Next
+			c.sides[from].wait(&sent.Secret)
+			pieces = append(pieces, sent.Piece)
+			o, err := c.sides[1-from].braid.Receive(sent.Piece)
+			if err != nil {
+				f.Fatal(err)
+			}
+			c.sides[1-from].braid = o.Next
+		}
+		return pieces
+	}()
+	for i, p := range genuine {
+		f.Add(append([]byte("text\x00\x00"), p...), uint16(len(p)), uint8(i))
+	}
+	f.Add([]byte("text"), uint16(5), uint8(0))
+	f.Add([]byte{0, 0, 0, 1, 3, 1, 0, 0}, uint16(8), uint8(3))
+	f.Add([]byte{}, uint16(0), uint8(0))
+	f.Fuzz(func(t *testing.T, body []byte, length uint16, rounds uint8) {
+		if len(body) > 4000 {
+			return
+		}
+		c := newTalk(t)
+		c.rounds(1)
+		c.pass(&c.alice, &c.bob, "turn")
+		for range rounds % 16 {
+			c.pass(&c.bob, &c.alice, padded("x", 700))
+			c.pass(&c.alice, &c.bob, padded("x", 700))
+		}
+		body = binary.BigEndian.AppendUint16(bytes.Clone(body), length)
+		from, to := &c.alice, &c.bob
+		for range 2 {
+			o := c.open(to, withPiece(t, from, body))
+			n := int(length)
+			whole := n < 5 || n > 1259 || n+2 > len(body)
+			want := bytes.Clone(body)
+			if !whole {
+				clear(want[len(want)-2-n:])
+			} else if o.PieceRefused == nil {
+				t.Fatal("no piece, and nothing said of it")
+			}
+			if !bytes.Equal(o.Plaintext, want) {
+				t.Fatalf("%q arrives as %q", want, o.Plaintext)
+			}
+			s, err := ParseRecord(to.AppendRecord(nil))
+			if err != nil || !bytes.Equal(s.AppendRecord(nil), to.AppendRecord(nil)) {
+				t.Fatal("a state that is not read", err)
+			}
+			*to = s
+			from, to = to, from
+		}
+		for range 8 {
+			c.pass(&c.bob, &c.alice, padded("on", 700))
+			c.pass(&c.alice, &c.bob, padded("on", 700))
 		}
 	})
 }

@@ -160,6 +160,11 @@ func (s State) Received() bool { return s.current.cipher != nil }
 // an empty message should be sent to make both sides ratchet (R-RAT-22).
 func (s State) HeartbeatDue() bool { return s.unanswered >= HeartbeatAfter }
 
+// Epoch is the epoch of the post-quantum exchange that the keys rest on now. It
+// grows as a conversation goes both ways; when it has grown by two, what a thief took
+// before is of no use even to somebody who computes discrete logarithms.
+func (s State) Epoch() uint32 { return s.mixed }
+
 // SkippedCount is how many skipped message keys the state holds.
 func (s State) SkippedCount() int {
 	n := len(s.current.skipped)

@@ -357,7 +357,7 @@ func (c *collected) check(header *[headerLen]byte) bool {
 	if c.part == nil {
 		return false
 	}
-	if _, err := checkVector(header, c.part); err != nil {
+	if err := checkVector(header, c.part); err != nil {
 		*c = collected{}
 		return true
 	}

@@ -30,6 +30,7 @@ const (
 	ct1Len    = 960                    // u
 	ct2Len    = 128                    // v
 	randomLen = kyber768.PlaintextSize // 32, the m of FIPS 203
+	modulus   = 3329
 )
 
 // newKey expands a seed to the two parts of the encapsulation key.
@@ -91,30 +92,37 @@ func encapsulate1(header *[headerLen]byte, m *[randomLen]byte) []byte {
 
 // checkVector refuses a vector that is not the one of the header's hash or that
 // fails the modulus check of FIPS 203 §7.2 (R-BRD-04).
-func checkVector(header *[headerLen]byte, vector []byte) (*kyber768.PublicKey, error) {
+//
+// The matrix of the key is not expanded for this: that is a third of the work of
+// using it.
+func checkVector(header *[headerLen]byte, vector []byte) error {
 	if len(vector) != vectorLen {
-		return nil, errVector
+		return errVector
 	}
 	if hash := hashKey(vector, header); !bytes.Equal(hash[:], header[rhoLen:]) {
-		return nil, errVector
+		return errVector
+	}
+	for b := vector; len(b) > 0; b = b[3:] { // two numbers of 12 bits
+		if x, y := uint(b[0])|uint(b[1]&15)<<8, uint(b[1]>>4)|uint(b[2])<<4; x >= modulus || y >= modulus {
+			return errVector
+		}
+	}
+	return nil
+}
+
+// encapsulate2 makes the second part of the ciphertext, and the secret.
+func encapsulate2(header *[headerLen]byte, vector []byte, m *[randomLen]byte) (ct2 []byte, secret kemSecret, err error) {
+	if err := checkVector(header, vector); err != nil {
+		return nil, kemSecret{}, err
 	}
 	var b [keyLen]byte
 	copy(b[:], vector)
 	copy(b[vectorLen:], header[:rhoLen])
 	key := new(kyber768.PublicKey)
-	err := key.UnpackMLKEM(b[:])
+	err = key.UnpackMLKEM(b[:])
 	simd.Clean()
 	if err != nil {
-		return nil, errVector
-	}
-	return key, nil
-}
-
-// encapsulate2 makes the second part of the ciphertext, and the secret.
-func encapsulate2(header *[headerLen]byte, vector []byte, m *[randomLen]byte) (ct2 []byte, secret kemSecret, err error) {
-	key, err := checkVector(header, vector)
-	if err != nil {
-		return nil, kemSecret{}, err
+		return nil, kemSecret{}, errVector
 	}
 	secret, r := encapsulationSecret(header, m)
 	ct := encrypt(key, m, &r)

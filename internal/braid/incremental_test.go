@@ -112,3 +112,27 @@ func BenchmarkKEM(b *testing.B) {
 		}
 	})
 }
+
+// R-BRD-04: the modulus check by itself, at each place, as the standard library
+// makes it.
+func TestR_BRD_04_Modulus(t *testing.T) {
+	seed := [seedLen]byte{1}
+	header, vector := newKey(&seed)
+	for i := range 768 {
+		for _, value := range []uint{3328, 3329, 4095} {
+			v, h := bytes.Clone(vector), header
+			at := v[i/2*3:]
+			if i%2 == 0 {
+				at[0], at[1] = byte(value), at[1]&0xf0|byte(value>>8)
+			} else {
+				at[1], at[2] = at[1]&0x0f|byte(value<<4), byte(value>>4)
+			}
+			hash := hashKey(v, &h)
+			copy(h[rhoLen:], hash[:])
+			_, err := mlkem.NewEncapsulationKey768(append(v, h[:rhoLen]...))
+			if ok := checkVector(&h, v) == nil; ok != (err == nil) || ok != (value < modulus) {
+				t.Fatalf("coefficient %d is %d: accepted %v", i, value, ok)
+			}
+		}
+	}
+}
