@@ -465,6 +465,8 @@ type API interface {
 	// call goes on from there. StatusReport.History tells how far it has come.
 	FetchHistory(ctx context.Context) error
 
+	DeniabilityAPI
+
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)
 	SetSettings(ctx context.Context, s Settings) error

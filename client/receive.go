@@ -339,6 +339,9 @@ func (w *work) one(m *incoming) error {
 		c = content.Content{Kind: 0, ID: content.NewID(), SentAt: time.UnixMilli(m.at), Body: opened.Plaintext}
 	}
 	w.handled = append(w.handled, hashEnvelope(m.body))
+	if err := w.e.record(w.tx, k.address, m.body, positionOf(k, opened.Session, opened.At, now)); err != nil {
+		return err
+	}
 	if opened.New {
 		if err := w.spend(used); err != nil {
 			return err

@@ -209,7 +209,7 @@ func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []by
 	}
 	c := e.wrap(k, s.Initial, s.Message)
 	c.at = positionOf(k, s.Session, s.At, e.now())
-	return s.Next, c, nil
+	return s.Next, c, e.record(tx, k.address, c.Envelope, c.at)
 }
 
 // wrap puts a sealed message into an envelope under a fresh id.

@@ -1,0 +1,24 @@
+package client
+
+import (
+	"context"
+
+	"github.com/pawl-chat/pawl/transcript"
+)
+
+// DeniabilityAPI is what shows that a conversation proves nothing, and the
+// opposite on request.
+type DeniabilityAPI interface {
+	// Record keeps what goes over the wire of a conversation from now on, or, when
+	// on is false, stops and erases what was kept. By default nothing is kept.
+	Record(ctx context.Context, with string, on bool) (Recording, error)
+	// Recordings lists the conversations of which ciphertexts are kept.
+	Recordings(ctx context.Context) ([]Recording, error)
+	// Transcript returns what was kept of a conversation, as somebody on the wire
+	// has it, with the keys that were disclosed. ErrNotRecorded says that nothing
+	// was to be kept.
+	Transcript(ctx context.Context, with string) (*transcript.Transcript, error)
+	// PublicKeys returns the public half of a person: what it takes to forge a
+	// conversation with them.
+	PublicKeys(ctx context.Context, who string) (transcript.Party, error)
+}
