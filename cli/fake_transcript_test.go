@@ -39,3 +39,10 @@ func (f *fake) Transcript(ctx context.Context, with string) (*transcript.Transcr
 	}
 	return transcript.Forge(alice, bob, lines)
 }
+
+func (f *fake) Proof(_ context.Context, id string) ([]byte, error) {
+	if err := f.fail["Proof"]; err != nil {
+		return nil, err
+	}
+	return nil, client.ErrNotSigned
+}

@@ -21,4 +21,9 @@ type DeniabilityAPI interface {
 	// PublicKeys returns the public half of a person: what it takes to forge a
 	// conversation with them.
 	PublicKeys(ctx context.Context, who string) (transcript.Party, error)
+
+	// Proof returns a bundle with which anybody can check, offline, who wrote a
+	// signed message: VerifyProof. ErrNotSigned says that it is not signed, or
+	// that what is stored of it is not what was signed.
+	Proof(ctx context.Context, id string) ([]byte, error)
 }

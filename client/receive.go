@@ -402,6 +402,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	default:
 		r.Kind, r.RawKind, r.RawBody = string(KindUnknown), uint64(c.Kind), c.Body
 	}
+	if err := w.checked(r, c); err != nil {
+		return err
+	}
 	if c.TTL > 0 { // a sender whose clock is ahead gains nothing
 		r.ExpiresAt = min(r.SentAt, r.ReceivedAt) + c.TTL.Milliseconds()
 		if r.expires(r.ReceivedAt) {
@@ -417,6 +420,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	kept, err := insertMessage(w.tx, r)
 	if err == nil && c.Kind == content.KindText {
 		err = w.again(k, kept && !r.Expired)
+	}
+	if err == nil && kept {
+		err = w.badSignature(r)
 	}
 	if err != nil || kept {
 		return errors.Join(err, putLifetime(w.tx, r))

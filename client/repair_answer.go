@@ -169,7 +169,7 @@ func (w *work) sendAgain(k peerKey, m *messageRecord, own bool, now time.Time) e
 
 // content is the text as it was sent.
 func (r *messageRecord) content() (content.Content, error) {
-	t := content.Text{Text: r.Text, Subject: r.Subject, Mentions: r.Mentions}
+	t := content.Text{Text: r.Text, Subject: r.Subject, Mentions: r.Mentions, Signature: r.Signature}
 	if len(r.ReplyTo) == len(content.ID{}) {
 		t.ReplyTo = content.ID(r.ReplyTo)
 	}

@@ -194,7 +194,7 @@ func (e *engine) transcriptHead(tx *vault.Tx, with string, page *transcriptPage,
 func (e *engine) textsOf(tx *vault.Tx, with string) (map[string]string, error) {
 	out := map[string]string{}
 	return out, scanMessages(tx, with, firstOrder, lastOrder, 0, false, func(m *messageRecord) error {
-		if Kind(m.Kind) != KindText || m.Subject != "" || len(m.ReplyTo) > 0 || len(m.Mentions) > 0 || m.ExpiresAt != 0 {
+		if Kind(m.Kind) != KindText || m.Subject != "" || len(m.Signature) > 0 || len(m.ReplyTo) > 0 || len(m.Mentions) > 0 || m.ExpiresAt != 0 {
 			return nil // their texts stand elsewhere in what was sealed
 		}
 		for _, p := range m.Positions {

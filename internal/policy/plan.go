@@ -8,7 +8,7 @@ func Layers() [][]string {
 		{"./internal/kem", "./internal/braid"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
-		{"./prekeys", "./groups", "./internal/content", "./internal/relay", "./internal/linking"},
+		{"./prekeys", "./groups", "./internal/proof", "./internal/content", "./internal/relay", "./internal/linking"},
 		{"./internal/session", "./internal/relay/link"},
 		{"./lab", "./transcript"},
 		{"./internal/relayclient", "./server"},
