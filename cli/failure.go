@@ -110,6 +110,7 @@ func classes() []class {
 		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
 		{client.ErrNotRecorded, "not_recorded", exitUsage, false, "`pawl transcript record RECIPIENT on` keeps what goes over the wire from then on"},
+		{client.ErrCannotEdit, "cannot_edit", exitUsage, false, "`pawl message show ID` shows the message; only texts that are not on their way can be edited"},
 		{client.ErrNotSigned, "not_signed", exitUsage, false, "only messages that were sent with --sign can be proven, and only as they were signed"},
 		{client.ErrNotProof, "proof_malformed", exitUnexpected, false, "try another copy of the file"},
 		{client.ErrProofNewer, "proof_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},

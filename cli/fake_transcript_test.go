@@ -46,3 +46,7 @@ func (f *fake) Proof(_ context.Context, id string) ([]byte, error) {
 	}
 	return nil, client.ErrNotSigned
 }
+
+func (f *fake) EditHistory(context.Context, client.HistoryEdit) (client.Message, error) {
+	return greeting(1, "edited"), f.fail["EditHistory"]
+}

@@ -58,7 +58,7 @@ func (a *app) history() *cobra.Command {
 		GroupID:     groupDaily,
 		Annotations: map[string]string{verb: "yes"},
 		Long: "Shows the newest messages with RECIPIENT, oldest first. Reading history does not take\nanything from `pawl recv`, but what it shows counts as read for its sender." +
-			"\n\n`pawl history export` writes whole conversations; somebody called export is reached by the full address.",
+			"\n\n`pawl history export` writes whole conversations, and `pawl history edit` changes them; somebody called export or edit is reached by the full address.",
 		Example: "  pawl history bob\n  pawl history '#rowing' --limit 10\n  pawl history bob --before ID --json",
 		Args:    groupWords(1, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
@@ -89,7 +89,7 @@ func (a *app) history() *cobra.Command {
 	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "show at most `N`")
 	cmd.Flags().StringVar(&before, "before", "", "`ID` of a message: show what came before it")
 	cmd.ValidArgsFunction = a.completeWords(a.recipients, nil)
-	cmd.AddCommand(a.historyExport())
+	cmd.AddCommand(a.historyExport(), a.historyEdit())
 	return cmd
 }
 

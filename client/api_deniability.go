@@ -22,6 +22,12 @@ type DeniabilityAPI interface {
 	// conversation with them.
 	PublicKeys(ctx context.Context, who string) (transcript.Party, error)
 
+	// EditHistory changes what is stored here of a conversation: a text, who has
+	// written it, when, or whether it is there at all; or it inserts a message. It
+	// goes to nobody and leaves no mark. It returns the message as it is, or of one
+	// that was deleted as it was. ErrCannotEdit, ErrNotFound.
+	EditHistory(ctx context.Context, q HistoryEdit) (Message, error)
+
 	// Proof returns a bundle with which anybody can check, offline, who wrote a
 	// signed message: VerifyProof. ErrNotSigned says that it is not signed, or
 	// that what is stored of it is not what was signed.

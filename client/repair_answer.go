@@ -130,7 +130,7 @@ func (r *messageRecord) lacking(k peerKey, own bool) bool {
 		return false
 	}
 	if own {
-		return Status(r.Status).reached(StatusAccepted)
+		return r.SealedAt != 0 && Status(r.Status).reached(StatusAccepted) // what never left is nobody's to have (R-CLT-61)
 	}
 	for _, d := range r.Devices {
 		if d.Device == uint64(k.device) {
