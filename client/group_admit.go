@@ -9,13 +9,18 @@ import (
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
+// enterTries is how often a device that is out asks somebody who has handed it a
+// sender key, before it takes no answer for one.
+const enterTries = 4
+
 // askToEnter asks for a welcome when others hand this device their sender keys
-// for a group that it does not know (R-GRP-54): they count its account among
+// for a group that it does not know, or is out of (R-GRP-54): they count its account among
 // their members, and the device is one that was restored or joined since. It asks
 // somebody who is no stranger, or anybody if the account may have been in the
 // group before this device was.
 func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
 	var from *peerKey
+	tries := uint64(0)
 	err := e.view(ctx, func(tx *vault.Tx) error {
 		welcomed := false // there is a welcome, and its entry will come
 		err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
@@ -24,7 +29,7 @@ func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
 				return err
 			}
 			s, err := groups.ParseSignal(c.Signal)
-			welcomed = welcomed || err == nil && s.Key != nil && len(s.Key.Roster) > 0
+			welcomed = welcomed || err == nil && s.Key != nil && len(s.Key.Roster) > 0 && !passedSince(e.now(), c.At, RepairEvery)
 			return nil
 		})
 		if err != nil || welcomed {
@@ -54,10 +59,20 @@ func (e *engine) askToEnter(ctx context.Context, l *link, id groups.ID) error {
 		if err == nil && r.Welcome && r.askAt() > e.now().UnixMilli() {
 			from = nil
 		}
+		tries = r.Tries
 		return err
 	})
 	if err != nil || from == nil {
 		return err
+	}
+	if g, _, err := e.readGroup(ctx, id); err != nil || g != nil && tries >= enterTries {
+		return errors.Join(err, e.groupStep(ctx, func(w *work) error {
+			ask, err := getAsk(w.tx, id, *from)
+			if err != nil {
+				return err
+			}
+			return w.stayOut(*from, id, &ask)
+		}))
 	}
 	err = e.groupStep(ctx, func(w *work) error { return e.lackWelcome(w.tx, id, *from) })
 	return errors.Join(err, e.talkAbout(ctx, l, id, *from, true))

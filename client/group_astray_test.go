@@ -11,18 +11,23 @@ import (
 )
 
 // astray is a group of alice, who has written an entry as no honest device does,
-// and bob.
-func astray(t *testing.T, write func(r groups.Roster, secret groups.Secret, own groups.Sending, by groups.Author) (groups.Proposal, error)) (*circle, groups.ID, groups.Roster) {
+// and bob, and other admins.
+func astray(t *testing.T, write func(r groups.Roster, secret groups.Secret, own groups.Sending, by groups.Author) (groups.Proposal, error), admins ...string) (*circle, groups.ID, groups.Roster) {
 	t.Helper()
-	c := newCircle(t, "alice", "bob")
+	c := newCircle(t, append([]string{"alice", "bob"}, admins...)...)
 	ctx := context.Background()
 	a := c.of["alice"]
-	g, err := a.CreateGroup(ctx, "friends", []string{"bob"})
+	g, err := a.CreateGroup(ctx, "friends", append([]string{"bob"}, admins...))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, n := range admins {
+		if _, err := a.ChangeGroup(ctx, g.ID, GroupChange{Member: n, Role: GroupAdminRole}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	id, _ := groupID(g.ID)
-	c.look("bob")
+	c.look(append([]string{"bob"}, admins...)...)
 	before := c.same(id, "alice", "bob")
 	r, roster, err := a.engine.readGroup(ctx, id)
 	if err != nil {
@@ -71,16 +76,19 @@ func TestR_GRP_56(t *testing.T) {
 	}
 }
 
+// withHiddenKey signs with a sender key that nobody was handed.
+func withHiddenKey(r groups.Roster, secret groups.Secret, own groups.Sending, by groups.Author) (groups.Proposal, error) {
+	hidden, err := groups.NewSending(r.Group, r.Epoch, own.Sender(), time.Now(), groups.Before{})
+	if err != nil {
+		return groups.Proposal{}, err
+	}
+	return groups.Propose(r, secret, hidden, by, groups.Change{Kind: groups.Rename, Name: "foes"}, nil, time.Now())
+}
+
 // TestR_GRP_57: an entry signed with a key that nobody was handed stops a group
 // for two days and no longer.
 func TestR_GRP_57(t *testing.T) {
-	c, id, before := astray(t, func(r groups.Roster, secret groups.Secret, own groups.Sending, by groups.Author) (groups.Proposal, error) {
-		hidden, err := groups.NewSending(r.Group, r.Epoch, own.Sender(), time.Now(), groups.Before{})
-		if err != nil {
-			return groups.Proposal{}, err
-		}
-		return groups.Propose(r, secret, hidden, by, groups.Change{Kind: groups.Rename, Name: "foes"}, nil, time.Now())
-	})
+	c, id, before := astray(t, withHiddenKey)
 	ctx := context.Background()
 	e := c.of["bob"].engine
 	l, err := e.connected(ctx)
@@ -93,17 +101,7 @@ func TestR_GRP_57(t *testing.T) {
 		}
 	}
 	c.same(id, "bob")
-	err = e.groupStep(ctx, func(w *work) error {
-		r, err := getGroup(w.tx, id)
-		if err != nil || r.Waiting == 0 {
-			return errors.Join(err, errors.New("nothing waits"))
-		}
-		r.Waiting -= GroupWaitFor.Milliseconds()
-		return putGroup(w.tx, r)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.hasWaited("bob", id)
 	if err := e.followGroup(ctx, l, id); err != nil {
 		t.Fatal(err)
 	}
@@ -112,5 +110,52 @@ func TestR_GRP_57(t *testing.T) {
 	}
 	if err := e.rekey(ctx, id, before.Epoch); err != nil {
 		t.Errorf("the group does not go on: %v", err)
+	}
+}
+
+// hasWaited makes a device wait for an entry's key since GroupWaitFor ago.
+func (c *circle) hasWaited(name string, id groups.ID) {
+	c.t.Helper()
+	err := c.of[name].engine.groupStep(context.Background(), func(w *work) error {
+		r, err := getGroup(w.tx, id)
+		if err != nil || r.Waiting == 0 {
+			return errors.Join(err, errors.New("nothing waits"))
+		}
+		r.Waiting -= GroupWaitFor.Milliseconds()
+		return putGroup(w.tx, r)
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// R-GRP-57: who has merely been away is no reason to pass an entry over; that
+// they are stuck as well is one.
+func TestR_GRP_57_Away(t *testing.T) {
+	c, id, before := astray(t, withHiddenKey, "carol")
+	ctx := context.Background()
+	e := c.of["bob"].engine
+	l, err := e.connected(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.followGroup(ctx, l, id); !errors.Is(err, errNoSender) {
+		t.Fatalf("following: %v", err)
+	}
+	c.hasWaited("bob", id)
+	if err := e.followGroup(ctx, l, id); !errors.Is(err, errNoSender) {
+		t.Fatalf("it goes on although nobody was asked: %v", err)
+	}
+	c.same(id, "bob")
+	carol := peerKey{c.address("carol"), c.of["carol"].engine.self.device}
+	if err := e.groupStep(ctx, func(w *work) error { return e.lackWelcome(w.tx, id, carol) }); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		c.look("bob", "carol")
+	}
+	c.look("bob")
+	if _, now, err := e.readGroup(ctx, id); err != nil || now.Seq != before.Seq+1 || now.Hash() != before.Hash() {
+		t.Errorf("it stands at %+v, %v", now, err)
 	}
 }

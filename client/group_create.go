@@ -61,8 +61,21 @@ func (e *engine) newGroup(ctx context.Context, name string, first ...groups.Memb
 // registerGroup hands the first entry of a group to the server, and the group
 // to one's other devices. It may be repeated.
 func (e *engine) registerGroup(ctx context.Context, l *link, id groups.ID) error {
+	if err := e.placeFirst(ctx, l, id); err != nil {
+		return err
+	}
+	return e.welcomeOwn(ctx, l, id)
+}
+
+// placeFirst hands the first entry of a group to the server, with the group
+// held: what is under way then is that, and not a change that came after it.
+func (e *engine) placeFirst(ctx context.Context, l *link, id groups.ID) error {
+	defer e.contactMu.lock("change/" + string(id[:]))()
 	r, roster, err := e.readGroup(ctx, id)
 	if err != nil || r == nil || r.Pending == nil {
+		return err
+	}
+	if c, err := decodeChange(r.Pending.Change); err != nil || c.Kind != groups.Create {
 		return err
 	}
 	err = l.conn.GroupCreate(ctx, relay.GroupCreate{
@@ -75,10 +88,7 @@ func (e *engine) registerGroup(ctx context.Context, l *link, id groups.ID) error
 	if err != nil {
 		return groupError(err)
 	}
-	if err := e.dropPending(ctx, id); err != nil {
-		return err
-	}
-	return e.welcomeOwn(ctx, l, id)
+	return e.dropPending(ctx, id)
 }
 
 // letFirstIn adds the people that a group was made with. What is left when it is

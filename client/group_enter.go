@@ -45,7 +45,7 @@ func (e *engine) enterGroup(ctx context.Context, l *link, id groups.ID) error {
 		if err != nil || !e.plausibleWelcome(roster, s.Key, c.From) {
 			continue
 		}
-		if me, _ := roster.Member(e.self.record.Address); old != nil && old.Out && me.Since <= before.Seq {
+		if me, _ := roster.Member(e.self.record.Address); old != nil && old.Out && !old.ByWord && me.Since <= before.Seq {
 			// From somebody who does not know yet that this account is out.
 			if err := e.dropWelcome(ctx, id, c, s.Key); err != nil {
 				return err
@@ -74,6 +74,46 @@ func (e *engine) dropWelcome(ctx context.Context, id groups.ID, c *candidateReco
 		}
 		_, err := w.tx.Delete(tableGroupKey, candidateKey(id, key.Head, peerKey{c.From, address.Device(c.Device)}))
 		return err
+	})
+}
+
+// forgetCandidates erases what was handed out of a group that this account is
+// not in, and that nothing has come of for as long as anything may be on its way
+// (R-GRP-49).
+func (e *engine) forgetCandidates(ctx context.Context, id groups.ID) error {
+	now := e.now()
+	old := false
+	err := e.view(ctx, func(tx *vault.Tx) error {
+		return tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			c, err := decodeRecord[candidateRecord](row.Value)
+			old = old || passedSince(now, c.At, SeenFor)
+			return err
+		})
+	})
+	if err != nil || !old {
+		return err
+	}
+	return e.groupStep(ctx, func(w *work) error {
+		left := 0
+		err := deleteSome(w.tx, tableGroupKey, id[:], func(row vault.Row) (bool, error) {
+			c, err := decodeRecord[candidateRecord](row.Value)
+			over := passedSince(now, c.At, SeenFor)
+			if !over {
+				left++
+			}
+			return over, err
+		})
+		if err != nil || left > 0 {
+			return err
+		}
+		return deleteSome(w.tx, tableChain, id[:], func(row vault.Row) (bool, error) {
+			c, err := decodeRecord[chainRecord](row.Value)
+			if err != nil {
+				return false, err
+			}
+			s, err := groups.ParseReceiving(c.State)
+			return passedSince(now, s.Created().UnixMilli(), SeenFor), err
+		})
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pawl-chat/pawl/groups"
@@ -56,7 +57,7 @@ func (e *engine) followGroup(ctx context.Context, l *link, id groups.ID) error {
 					break entries
 				}
 				if errors.Is(err, errNoChain) {
-					if passed, perr := e.passOver(ctx, id, in); perr != nil {
+					if passed, perr := e.passOver(ctx, id, in, authorOf(lacking)); perr != nil {
 						return perr
 					} else if passed {
 						break entries
@@ -93,9 +94,10 @@ func (e *engine) followNow(ctx context.Context, l *link, id groups.ID) error {
 
 // passOver takes an entry for none whose author's sender key nobody could give
 // this device for GroupWaitFor (R-GRP-57): a member who signs with a key that they
-// have handed to nobody must not stop the group for ever. If others hold the key
-// after all, the next entry of theirs says so.
-func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry) (passed bool, err error) {
+// have handed to nobody must not stop the group for ever. That others are stuck as
+// well is what one of them says after that time; they may just have been away. If
+// others hold the key after all, the next entry of theirs says so.
+func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry, author peerKey) (passed bool, err error) {
 	err = e.groupStep(ctx, func(w *work) error {
 		passed = false
 		r, err := getGroup(w.tx, id)
@@ -114,10 +116,37 @@ func (e *engine) passOver(ctx context.Context, id groups.ID, in relay.GroupEntry
 		if !passedSince(now, r.Waiting, GroupWaitFor) {
 			return nil
 		}
-		passed = true
+		if passed, err = e.stuckAsWell(w.tx, r, roster, author); err != nil || !passed {
+			return err
+		}
 		return e.logged(w.tx, r, roster.Skip(in.Blob), logRecord{Head: in.Head[:], Void: "the sender key of its author has never come"})
 	})
 	return passed, err
+}
+
+// stuckAsWell reports whether somebody whose word is taken has said, after
+// GroupWaitFor, that they stand where this device does, or there is nobody to ask
+// but the author.
+func (e *engine) stuckAsWell(tx *vault.Tx, r *groupRecord, roster groups.Roster, author peerKey) (stuck bool, err error) {
+	all, _, err := e.listeners(tx, roster)
+	if err != nil {
+		return false, err
+	}
+	if !slices.ContainsFunc(all, func(d listener) bool { return d.peerKey != author && e.leads(roster, d.address) }) {
+		return true, nil
+	}
+	since := r.Waiting + GroupWaitFor.Milliseconds()
+	return stuck, tx.Scan(tableGroupKey, r.ID, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		if err != nil {
+			return err
+		}
+		key, err := candidateSignal(row)
+		from := peerKey{c.From, address.Device(c.Device)}
+		stuck = stuck || err == nil && len(key.Roster) > 0 && key.Seq == roster.Seq && key.Head == roster.Head &&
+			c.At >= since && from != author && e.leads(roster, c.From)
+		return err
+	})
 }
 
 // readGroup reads a group; nil is for none.
@@ -267,20 +296,13 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 	}
 	var found *groups.Key
 	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-		c, err := decodeRecord[candidateRecord](row.Value)
-		if err != nil {
-			return err
-		}
-		s, err := groups.ParseSignal(c.Signal)
-		if err != nil || s.Key == nil {
-			return ErrStoreDamaged
-		}
+		key, err := candidateSignal(row)
 		// Handed out for this entry or, to a device that was left out, later: the
 		// entry says which secret is the right one.
-		if !s.Key.Secret.IsZero() && s.Key.Epoch == next.Epoch && s.Key.Secret.Commitment(id, next.Epoch) == entry.Next {
-			found = s.Key
+		if err == nil && !key.Secret.IsZero() && key.Epoch == next.Epoch && key.Secret.Commitment(id, next.Epoch) == entry.Next {
+			found = key
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return err
@@ -298,35 +320,26 @@ func (e *engine) enterEpoch(tx *vault.Tx, r *groupRecord, before, next groups.Ro
 // dropCandidates forgets what was handed out for the entries up to seq: it was
 // used, or its place is taken. What is for later ones stays.
 func (e *engine) dropCandidates(tx *vault.Tx, id groups.ID, seq uint64) error {
-	var over [][]byte
-	err := tx.Scan(tableGroupKey, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-		c, err := decodeRecord[candidateRecord](row.Value)
-		if err != nil {
-			return err
-		}
-		s, err := groups.ParseSignal(c.Signal)
-		if err != nil || s.Key == nil {
-			return ErrStoreDamaged
-		}
-		if s.Key.Seq <= seq {
-			over = append(over, row.Key)
-		}
-		return nil
+	return deleteSome(tx, tableGroupKey, id[:], func(row vault.Row) (bool, error) {
+		key, err := candidateSignal(row)
+		return err == nil && key.Seq <= seq, err
 	})
-	for _, k := range over {
-		if err == nil {
-			_, err = tx.Delete(tableGroupKey, k)
-		}
-	}
-	return err
 }
 
 // deleteAll deletes every row of a group of a table.
 func deleteAll(tx *vault.Tx, t vault.Table, group []byte) error {
+	return deleteSome(tx, t, group, func(vault.Row) (bool, error) { return true, nil })
+}
+
+// deleteSome deletes the rows of a group of a table that are chosen.
+func deleteSome(tx *vault.Tx, t vault.Table, group []byte, over func(vault.Row) (bool, error)) error {
 	var keys [][]byte
 	err := tx.Scan(t, group, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-		keys = append(keys, row.Key)
-		return nil
+		gone, err := over(row)
+		if gone {
+			keys = append(keys, row.Key)
+		}
+		return err
 	})
 	for _, k := range keys {
 		if err == nil {
@@ -348,44 +361,76 @@ func (e *engine) dropDeparted(tx *vault.Tx, id groups.ID, before, next groups.Ro
 	if len(gone) == 0 {
 		return nil
 	}
-	var keys [][]byte
-	err := tx.Scan(tableChain, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+	return deleteSome(tx, tableChain, id[:], func(row vault.Row) (bool, error) {
 		c, err := decodeRecord[chainRecord](row.Value)
-		if gone[c.From] {
-			keys = append(keys, row.Key)
-		}
-		return err
+		return gone[c.From], err
 	})
-	for _, k := range keys {
-		if err == nil {
-			_, err = tx.Delete(tableChain, k)
-		}
-	}
-	return err
 }
 
 // putOut ends one's own part in a group: every key goes, the history stays.
 func (e *engine) putOut(tx *vault.Tx, r *groupRecord, next groups.Roster, line logRecord) error {
-	if err := e.dropOut(tx, r, peerKey{line.Author, address.Device(line.Device)}); err != nil {
+	if err := e.dropOut(tx, r, next.Seq, peerKey{line.Author, address.Device(line.Device)}); err != nil {
 		return err
 	}
 	return e.logged(tx, r, next, line)
 }
 
-// dropOut erases every key of a group, and tells the person by whom.
-func (e *engine) dropOut(tx *vault.Tx, r *groupRecord, by peerKey) error {
+// dropOut erases every key of a group, as it was at entry seq, and tells the
+// person by whom. Welcomes for later entries stay, with the sender keys of their
+// epochs: the account may have been let in again by now (R-GRP-49).
+func (e *engine) dropOut(tx *vault.Tx, r *groupRecord, seq uint64, by peerKey) error {
 	id := r.id()
 	r.Out, r.Secret, r.Sending, r.Closed, r.Pending, r.Invite, r.Asked = true, nil, nil, nil, nil, nil, nil
-	for _, t := range []vault.Table{tableChain, tableLedger, tableGroupKey} {
+	for _, t := range []vault.Table{tableLedger, tableGroupAsk} {
 		if err := deleteAll(tx, t, id[:]); err != nil {
 			return err
 		}
+	}
+	spared := map[uint64]bool{}
+	err := deleteSome(tx, tableGroupKey, id[:], func(row vault.Row) (bool, error) {
+		key, err := candidateSignal(row)
+		if err != nil || len(key.Roster) == 0 || key.Seq <= seq {
+			return true, err
+		}
+		roster, err := groups.ParseRoster(key.Roster)
+		if err != nil {
+			return true, nil
+		}
+		me, in := roster.Member(e.self.record.Address)
+		if !in || me.Since <= seq {
+			return true, nil
+		}
+		spared[key.Epoch] = true
+		return false, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = deleteSome(tx, tableChain, id[:], func(row vault.Row) (bool, error) {
+		c, err := decodeRecord[chainRecord](row.Value)
+		return !spared[c.Epoch], err
+	})
+	if err != nil {
+		return err
 	}
 	kind := NoticeGroupRemoved
 	if by.address == e.self.record.Address {
 		kind = NoticeGroupLeft
 	}
 	return e.putNotice(tx, groupName(id), notice{kind: kind, about: e.self.record.Address, by: by.address, mine: by.device == e.self.device})
+}
+
+// candidateSignal is what a device has handed out for an entry to come.
+func candidateSignal(row vault.Row) (*groups.Key, error) {
+	c, err := decodeRecord[candidateRecord](row.Value)
+	if err != nil {
+		return nil, err
+	}
+	s, err := groups.ParseSignal(c.Signal)
+	if err != nil || s.Key == nil {
+		return nil, ErrStoreDamaged
+	}
+	return s.Key, nil
 }
 
 // putGroupNotice tells the person of a change.

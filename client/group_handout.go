@@ -252,13 +252,18 @@ func newWork(e *engine, tx *vault.Tx) *work {
 // ownChain returns the own sender key of the present epoch, which every device
 // of the group has been handed, making one if there is none (R-GRP-43, R-GRP-44).
 func (e *engine) ownChain(ctx context.Context, l *link, id groups.ID) (chain groups.Sending, err error) {
-	chain, err = e.presentChain(ctx, id)
-	if err != nil {
-		return chain, err
-	}
-	r, roster, err := e.readGroup(ctx, id)
-	if err != nil || r == nil {
-		return chain, errors.Join(err, ErrUnknownGroup)
+	var roster groups.Roster
+	for {
+		if chain, err = e.presentChain(ctx, id); err != nil {
+			return chain, err
+		}
+		var r *groupRecord
+		if r, roster, err = e.readGroup(ctx, id); err != nil || r == nil {
+			return chain, errors.Join(err, ErrUnknownGroup)
+		}
+		if roster.Epoch == chain.Key().Epoch {
+			break // else the group has moved on between the two
+		}
 	}
 	all, err := e.audienceNow(ctx, l, roster)
 	if err != nil {

@@ -144,26 +144,65 @@ func (w *work) groupJoin(k peerKey, p *person, id groups.ID, j *groups.Join) err
 // decides, and it is looked at. Where it cannot be read any more, and that member
 // was asked for a welcome, the answer decides (R-GRP-72).
 func (w *work) groupGone(k peerKey, p *person, id groups.ID) error {
+	ask, err := getAsk(w.tx, id, k)
+	if err != nil {
+		return err
+	}
+	asked := ask.Welcome && ask.Asked != 0
+	r, err := getGroup(w.tx, id)
+	if err != nil {
+		return err
+	}
+	if r == nil || r.Out {
+		if !asked {
+			return nil
+		}
+		return w.stayOut(k, id, &ask)
+	}
 	if member, err := w.fellow(id, p); err != nil || !member {
 		return err
 	}
 	w.follows(id)
-	ask, err := getAsk(w.tx, id, k)
-	if err != nil || !ask.Welcome || ask.Asked == 0 {
-		return err
-	}
-	r, err := getGroup(w.tx, id)
-	if err != nil || r == nil {
-		return err
+	if !asked {
+		return nil
 	}
 	roster, err := r.roster()
 	if err != nil {
 		return err
 	}
-	if err := w.e.dropOut(w.tx, r, k); err != nil {
+	if err := w.writeChains(); err != nil {
 		return err
 	}
-	roster.Members = slices.DeleteFunc(slices.Clone(roster.Members), func(m groups.Member) bool { return m.Address == w.e.self.record.Address })
-	r.Roster = roster.Encode()
+	w.chains = nil // as some go now
+	if err := w.e.dropOut(w.tx, r, roster.Seq, k); err != nil {
+		return err
+	}
+	r.ByWord = true
 	return putGroup(w.tx, r)
+}
+
+// stayOut takes the answer of a device that handed out its sender key to this one
+// though the account is not in, and was asked for a welcome: it knows better by now.
+func (w *work) stayOut(k peerKey, id groups.ID, ask *askRecord) error {
+	ask.Welcome, ask.Lacks = false, nil
+	ask.settle()
+	if err := putAsk(w.tx, id, ask); err != nil {
+		return err
+	}
+	mine := func(from string, device uint64) bool { return from == k.address && device == uint64(k.device) }
+	err := deleteSome(w.tx, tableGroupKey, id[:], func(row vault.Row) (bool, error) {
+		c, err := decodeRecord[candidateRecord](row.Value)
+		return mine(c.From, c.Device), err
+	})
+	if err != nil {
+		return err
+	}
+	all, err := w.chainsOf(id, k)
+	for _, x := range all {
+		if err == nil {
+			_, err = w.tx.Delete(tableChain, x[:])
+			delete(w.chains, x)
+		}
+	}
+	return err
 }

@@ -62,7 +62,7 @@ func TestR_GRP_50_KilledSender(t *testing.T) {
 				kills++
 			}
 			t.Logf("killed %d times", kills)
-			if kills < 5 {
+			if kills < 4 { // the last of its transactions may end after Send returns
 				t.Errorf("killed %d times only", kills)
 			}
 		})

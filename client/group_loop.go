@@ -173,8 +173,8 @@ func (e *engine) lookAfter(ctx context.Context, l *link, id groups.ID) error {
 		if err := e.enterGroup(ctx, l, id); err != nil {
 			return err
 		}
-		if now, _, err := e.readGroup(ctx, id); err != nil || now == nil {
-			return errors.Join(err, e.askToEnter(ctx, l, id))
+		if now, _, err := e.readGroup(ctx, id); err != nil || now == nil || now.Out {
+			return errors.Join(err, e.forgetCandidates(ctx, id), e.askToEnter(ctx, l, id))
 		}
 	}
 	// First what was said under the log as it is known: its author may leave with

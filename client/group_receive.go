@@ -68,11 +68,8 @@ func (w *work) openInGroup(m *incoming) error {
 	if err != nil {
 		return err
 	}
-	if r == nil || r.Out {
-		if r == nil {
-			return w.holdGroup(m, wire.Chain) // one is let in, and does not know yet
-		}
-		return nil
+	if r == nil || r.Out { // one is let in, and does not know yet
+		return w.holdGroup(m, wire.Chain)
 	}
 	roster, err := r.roster()
 	if err != nil {
@@ -103,13 +100,13 @@ func (w *work) openInGroup(m *incoming) error {
 	if err != nil {
 		inner = content.Content{Kind: 0, ID: content.NewID(), Body: opened.Plaintext}
 	}
-	w.handled = append(w.handled, hashEnvelope(m.body))
 	if waits, err := w.earlierHeld(id, k, c); err != nil {
 		return err
 	} else if waits {
 		w.follows(id)
 		return w.holdGroup(m, wire.Chain)
 	}
+	w.handled = append(w.handled, hashEnvelope(m.body))
 	if err := w.closeEarlier(id, k, c); err != nil {
 		return err
 	}
@@ -334,10 +331,10 @@ func (w *work) groupKey(k peerKey, p *person, s groups.Signal) error {
 			return err
 		}
 	}
-	if s.Key.Secret.IsZero() {
-		return nil
-	}
 	id := s.Group
+	if keep, err := w.maybeFor(id, s.Key); err != nil || !keep {
+		return err
+	}
 	if err := w.roomForCandidate(id); err != nil {
 		return err
 	}
@@ -362,6 +359,21 @@ func (w *work) late(id groups.ID, k *groups.Key) (bool, error) {
 	}
 	n, err := w.tx.Count(tableGroupKey, id[:])
 	return n == 0, err
+}
+
+// maybeFor reports whether a secret that was handed out may be needed. Somebody
+// who is out needs none but after a welcome (R-GRP-42): who hands one out does
+// not know that they are out, or else has welcomed them before.
+func (w *work) maybeFor(id groups.ID, k *groups.Key) (bool, error) {
+	if k.Secret.IsZero() {
+		return false, nil
+	}
+	r, err := getGroup(w.tx, id)
+	if err != nil || r == nil || !r.Out || len(k.Roster) > 0 {
+		return true, err
+	}
+	n, err := w.tx.Count(tableGroupKey, id[:])
+	return n > 0, err
 }
 
 // candidateKey names what a device has handed out for a head.

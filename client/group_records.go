@@ -37,6 +37,7 @@ type groupRecord struct {
 	Welcomed []uint64       `cbor:"13,keyasint,omitempty"` // own devices that were handed the group, by whomever
 	Waiting  int64          `cbor:"14,keyasint,omitempty"` // since when the next entry waits for its author's sender key
 	Then     [][]byte       `cbor:"15,keyasint,omitempty"` // additions that the group was made with, encoded
+	ByWord   bool           `cbor:"16,keyasint,omitempty"` // out by a member's word, not by the log
 }
 
 // closedChain is an own chain of an epoch that is over.

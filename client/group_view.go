@@ -70,8 +70,11 @@ func (e *engine) showGroup(tx *vault.Tx, r *groupRecord) (Group, error) {
 		return g, err
 	}
 	for _, m := range roster.Members {
+		if r.Out && m.Address == e.self.record.Address {
+			continue // the last roster that can be read may be of before
+		}
 		shown := GroupMember{Address: m.Address, Role: roleName(m.Role), You: m.Address == e.self.record.Address, Devices: []GroupDevice{}}
-		if shown.You && !r.Out {
+		if shown.You {
 			g.Mine = shown.Role
 		}
 		p, err := e.readPerson(tx, m.Address)

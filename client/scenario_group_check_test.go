@@ -24,16 +24,18 @@ func (c *crowd) truth() (roster groups.Roster, ok bool) {
 	return roster, false
 }
 
-// empty reports whether everybody has left.
-func (c *crowd) empty() bool {
+// left is how many accounts think that they are in. Somebody who was not handed
+// an epoch by a device that is revoked, while everybody else has left, has nobody to ask.
+func (c *crowd) left() int {
+	in := map[string]bool{}
 	for d := range c.all() {
 		if l := d.alive(); l != nil && d.survives() {
 			if r, _, err := l.engine.readGroup(l.ctx, c.id); err != nil || r != nil && !r.Out {
-				return false
+				in[d.owner.address.String()] = true
 			}
 		}
 	}
-	return true
+	return len(in)
 }
 
 // stray reports whether a device is out and cannot know: it was not handed the
@@ -60,7 +62,7 @@ func (c *crowd) rest(d *device) string {
 	}
 	truth, ok := c.truth()
 	if !ok {
-		if c.empty() {
+		if c.left() < 2 {
 			return ""
 		}
 		return "nobody has come to the end of the log"
@@ -74,7 +76,10 @@ func (c *crowd) rest(d *device) string {
 	case !member && r != nil && !r.Out:
 		return "it does not know that it is out"
 	case !member:
-		return ""
+		if r != nil && c.asks(l) {
+			return "it asks whether it is in"
+		}
+		return c.lacks(l)
 	case r == nil || r.Out:
 		return "it does not know that it is in"
 	case roster.Seq != truth.Seq:
@@ -83,6 +88,17 @@ func (c *crowd) rest(d *device) string {
 		return "a change of its own is under way"
 	}
 	return c.lacks(l)
+}
+
+// asks reports whether a device that is out holds sender keys that somebody has
+// handed it since, and so asks for more (R-GRP-54).
+func (c *crowd) asks(l *life) (asks bool) {
+	err := l.engine.view(l.ctx, func(tx *vault.Tx) error {
+		n, err := tx.Count(tableChain, c.id[:])
+		asks = n > 0
+		return err
+	})
+	return err == nil && asks
 }
 
 // lacks tells what a device still asks another one for that is there to answer.
@@ -228,16 +244,47 @@ func (c *crowd) sameRoster(d *device, l *life, truth groups.Roster, ok bool) {
 		c.fault("%s is in the group and does not know", d.name())
 	case member && (roster.Hash() != truth.Hash() || roster.Head != truth.Head || roster.Epoch != truth.Epoch):
 		c.fault("%s holds %+v, others hold %+v", d.name(), roster, truth)
-	case !member && ok:
+	case !member && ok && r != nil:
 		c.holdsNothing(d, l)
 	case r != nil && r.Alarm != nil:
 		c.fault("%s raises an alarm without a reason: %+v", d.name(), r.Alarm)
 	}
 }
 
-// holdsNothing: who is out holds no secret, sender key or candidate.
+// holdsNothing: who is out holds no secret, sender key or candidate, but for
+// welcomes whose entries have not come (R-GRP-49), with the sender keys of their epochs.
 func (c *crowd) holdsNothing(d *device, l *life) {
-	x, err := pillage(l.vault, c.id, false)
+	x := &loot{}
+	welcomes := map[uint64]bool{}
+	err := l.vault.View(l.ctx, func(tx *vault.Tx) error {
+		if err := x.group(tx, c.id); err != nil {
+			return err
+		}
+		err := tx.Scan(tableGroupKey, c.id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			key, err := candidateSignal(row)
+			if err != nil {
+				return err
+			}
+			if len(key.Roster) > 0 {
+				welcomes[key.Epoch] = true
+			} else {
+				x.secrets = append(x.secrets, epochSecret{key.Epoch, key.Secret})
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return tx.Scan(tableChain, c.id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+			r, err := decodeRecord[chainRecord](row.Value)
+			if err != nil || welcomes[r.Epoch] {
+				return err
+			}
+			s, err := groups.ParseReceiving(r.State)
+			x.chains = append(x.chains, s)
+			return err
+		})
+	})
 	if err != nil {
 		c.fault("%s cannot be read: %v", d.name(), err)
 		return
@@ -303,6 +350,8 @@ func (c *crowd) once(s *saying, found map[*device]*holding, h *told) {
 				should = true
 			}
 		}
+		// Of an author who is out by now what was on its way may be missing (R-GRP-42).
+		should = should && h.stays(s.from.owner.address.String(), wires[len(wires)-1].Seq)
 		if should && !sent && !c.absent && to != s.from && kept && own.Status.reached(StatusAccepted) {
 			c.fault("%q was not sent to %s, who is in then", s.text, to.name())
 		}

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,11 +71,21 @@ func (c *crowd) thieves(h *told) {
 				t.n = max(t.n, s.epoch)
 			}
 		}
+		for i := range x.chains { // a device that is let in may be handed these first
+			if c.used(x.chains[i].ID()) {
+				t.n = max(t.n, x.chains[i].Epoch())
+			}
+		}
 		c.thefts.stores++
 		t.alone(h)
 		t.read()
 		t.together(h)
 	}
+}
+
+// used reports whether something was said on a chain.
+func (c *crowd) used(chain groups.ChainID) bool {
+	return slices.ContainsFunc(c.archive.wires, func(w *wireSeen) bool { return w.Chain == chain })
 }
 
 // secrets are those that somebody has worked with: others belong to changes that
