@@ -10,8 +10,8 @@ import (
 	"github.com/pawl-chat/pawl/internal/vault"
 )
 
-// texts are who said what in a conversation, as the history shows it.
-func (c *circle) texts(who, with string) (out []string) {
+// spoken is who said what in a conversation, as the history shows it.
+func (c *circle) spoken(who, with string) (out []string) {
 	c.t.Helper()
 	all, err := c.of[who].History(c.t.Context(), with, 100, "")
 	if err != nil {
@@ -41,11 +41,11 @@ func TestR_CLT_61_EditHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.look("alice", "bob")
-		c.until("the text", func() bool { return slices.Contains(c.texts(to, from), from[:3]+": "+text) }, "alice", "bob")
+		c.until("the text", func() bool { return slices.Contains(c.spoken(to, from), from[:3]+": "+text) }, "alice", "bob")
 	}
 	c.got("alice")
 	c.got("bob")
-	theirs := c.texts("bob", "alice")
+	theirs := c.spoken("bob", "alice")
 	all, err := c.of["alice"].History(ctx, "bob", 10, "")
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestR_CLT_61_EditHistory(t *testing.T) {
 	}
 	want := func(texts ...string) {
 		t.Helper()
-		if got := c.texts("alice", "bob"); !slices.Equal(got, texts) {
+		if got := c.spoken("alice", "bob"); !slices.Equal(got, texts) {
 			t.Fatalf("%q, want %q", got, texts)
 		}
 	}
@@ -128,7 +128,7 @@ func TestR_CLT_61_EditHistory(t *testing.T) {
 	// Nobody was told, and no device that asks again is given what was edited.
 	c.look("alice", "bob")
 	c.got("bob")
-	if got := c.texts("bob", "alice"); !slices.Equal(got[:3], theirs) || len(got) != 4 {
+	if got := c.spoken("bob", "alice"); !slices.Equal(got[:3], theirs) || len(got) != 4 {
 		t.Errorf("bob has %q", got)
 	}
 	e := c.of["alice"].engine
@@ -178,7 +178,7 @@ func TestEditGroupHistory(t *testing.T) {
 	if _, err := c.of["alice"].EditHistory(ctx, HistoryEdit{With: group, Text: &text, From: &who}); err != nil {
 		t.Error(err)
 	}
-	if got := c.texts("alice", group); len(got) != 2 {
+	if got := c.spoken("alice", group); len(got) != 2 {
 		t.Errorf("%q", got)
 	}
 }

@@ -1,11 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/pawl-chat/pawl/internal/backup"
 	"github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/vault"
 )
@@ -73,9 +75,49 @@ func TestR_TRN_21_Signed(t *testing.T) {
 			t.Errorf("unsigned: %v", err)
 		}
 	}
+	// A copy of the history has it too.
+	id, err := content.ParseID(mustLast(t, c, alice.Address).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.of["bob"].engine
+	err = e.view(ctx, func(tx *vault.Tx) error {
+		m, _, _, err := getMessage(tx, id[:])
+		if err != nil {
+			return err
+		}
+		saved := m.saved()
+		again, err := backup.DecodeMessage(saved.Encode())
+		if err != nil {
+			return err
+		}
+		if r := restored(again, 1); r.Signed != m.Signed || !bytes.Equal(r.Signature, m.Signature) || r.Signed != signatureValid {
+			t.Errorf("%+v", r)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := VerifyProof([]byte("pawl proof\n")); !errors.Is(err, ErrNotProof) {
 		t.Error(err)
 	}
+}
+
+// mustLast is the last signed message that bob has from somebody.
+func mustLast(t *testing.T, c *circle, with string) Message {
+	t.Helper()
+	all, err := c.of["bob"].History(t.Context(), with, 50, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range slices.Backward(all) {
+		if m.Signature == SignatureValid {
+			return m
+		}
+	}
+	t.Fatal("bob has no signed message")
+	return Message{}
 }
 
 // R-TRN-21: a signature that does not hold, because it is of another text, of
