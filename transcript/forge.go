@@ -75,12 +75,11 @@ type forgery struct {
 
 // forged is one session, both ends of it.
 type forged struct {
-	id       [32]byte
-	ad       [32]byte
-	initial  []byte // until answered
-	first    place
-	ends     map[place]ratchet.State
-	answered bool
+	id      [32]byte
+	ad      [32]byte
+	initial []byte // until answered
+	first   place
+	ends    map[place]ratchet.State
 }
 
 func newForgery(a, b Party, lines []Line) (*forgery, error) {
