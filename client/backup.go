@@ -166,7 +166,7 @@ func (r *messageRecord) saved() backup.Message {
 		ID: r.ID, Conversation: r.Conversation, From: r.From, FromDevice: r.FromDevice, To: r.To, Outgoing: r.Outgoing,
 		Kind: r.Kind, Text: r.Text, Subject: r.Subject, ReplyTo: r.ReplyTo, Notice: r.Notice, Cause: r.Cause,
 		SentAt: r.SentAt, ReceivedAt: r.ReceivedAt, ExpiresAt: r.ExpiresAt, Status: r.Status, RawKind: r.RawKind, RawBody: r.RawBody,
-		Mentions: r.Mentions, RetoldBy: r.RetoldBy,
+		Mentions: r.Mentions, RetoldBy: r.RetoldBy, Signature: r.Signature, Signed: r.Signed,
 	}
 	for _, d := range r.Devices {
 		m.Devices = append(m.Devices, backup.State{Device: d.Device, Status: d.Status})
@@ -185,7 +185,7 @@ func restored(m *backup.Message, order int64) *messageRecord {
 		ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To, Outgoing: m.Outgoing,
 		Kind: m.Kind, Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Notice: m.Notice, Cause: m.Cause,
 		SentAt: m.SentAt, ReceivedAt: m.ReceivedAt, ExpiresAt: m.ExpiresAt, Status: m.Status, RawKind: m.RawKind, RawBody: m.RawBody,
-		Mentions: m.Mentions, RetoldBy: m.RetoldBy, order: order,
+		Mentions: m.Mentions, RetoldBy: m.RetoldBy, Signature: m.Signature, Signed: m.Signed, order: order,
 	}
 	for _, d := range m.Devices {
 		if m.Outgoing && d.Status == string(StatusSending) {
