@@ -470,4 +470,5 @@ type API interface {
 	SetSettings(ctx context.Context, s Settings) error
 
 	GroupAPI
+	SecurityAPI
 }

@@ -170,6 +170,8 @@ func answers() map[string]served {
 	add(serve(callRevokeDevice))
 	add(serve(callSettings))
 	add(serve(callSetSettings))
+	add(serve(callSecurity))
+	add(serve(callSecurityCopy))
 	add(serve(callGroups))
 	add(serve(callGroup))
 	add(serve(callGroupInvite))
