@@ -293,7 +293,7 @@ func (c *census) session(tx *vault.Tx, p *ConversationExposure, s *session.Sessi
 	return err
 }
 
-// heals is what has to happen until a session that sends has healed.
+// heals is what has to happen until a session that sends has healed (R-SEC-10).
 func heals(s *session.Session) Healing {
 	switch {
 	case s == nil:

@@ -67,7 +67,7 @@ type Trial struct {
 // triesReceived is how many numbers of each chain that were received are tried.
 const triesReceived = 20
 
-// Drill attacks a copy of a device's state and says what opened. It changes
+// Drill attacks a copy of a device's state and says what opened (R-SEC-08). It changes
 // nothing in it. A fault of the code, such as a message that opens as another
 // text, is ErrFault; a copy that cannot be read is the error of its package.
 func Drill(ctx context.Context, x Stolen) ([]Trial, error) {
