@@ -3,6 +3,7 @@ package client_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/pawl-chat/pawl/client"
 	"github.com/pawl-chat/pawl/ratchet"
 	"github.com/pawl-chat/pawl/server"
+	"github.com/pawl-chat/pawl/server/memstore"
 )
 
 func security(t *testing.T, c client.API, only string) client.SecurityReport {
@@ -140,5 +142,27 @@ func TestR_SEC_06_Copy(t *testing.T) {
 		if b != 0 {
 			t.Fatal("not erased")
 		}
+	}
+}
+
+// TestR_SEC_03_LastResort: a beginning without one-time keys is told of, on the
+// side that keeps the keys and only there.
+func TestR_SEC_03_LastResort(t *testing.T) {
+	m := memstore.New()
+	w := &world{t: t, dir: t.TempDir(), stores: server.Stores{Directory: drained{m}, Mailbox: m, Wake: m}}
+	w.serve(server.Config{Stores: w.stores, Listen: "127.0.0.1:0", Dir: w.dir})
+	alice, bob := w.join(config(t, "alice"), "alice"), w.join(config(t, "bob"), "bob")
+	send(t, alice, "bob", "hello")
+	if got := take(t, bob); !slices.Equal(got, []string{"hello"}) {
+		t.Fatalf("got %q", got)
+	}
+	answered := func(c client.API) (n int) {
+		for _, k := range security(t, c, "").Prekeys {
+			n += k.Answered
+		}
+		return n
+	}
+	if a, b := exposureOf(t, alice, "bob"), exposureOf(t, bob, "alice"); a.LastResort != 0 || b.LastResort != 1 || answered(alice) != 0 || answered(bob) != 1 {
+		t.Fatalf("alice %+v, bob %+v", a, b)
 	}
 }
