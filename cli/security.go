@@ -177,7 +177,7 @@ func (a *app) showSecurity(r client.SecurityReport, who string) error {
 }
 
 const closedText = "Everything else that was sent and received before is closed to who has only recorded it: its keys are erased, and no key that is here leads back to them. " +
-	"The thief meant here listens; one who writes with the stolen keys delays healing for as long as they go on. Healing rests on X25519: against a quantum computer it is not claimed."
+	"The thief meant here listens; one who writes with the stolen keys delays healing for as long as they go on. Of one with a quantum computer nothing is said here."
 
 func (a *app) securityText(r client.SecurityReport, who string) string {
 	var parts []string

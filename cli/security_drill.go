@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,13 +38,8 @@ written, nothing leaves this process, and the account does not change.`,
 					return err
 				}
 				return a.unlocked(ctx, api, func(api client.API) error {
-					x, err := api.SecurityCopy(ctx, who)
-					if err != nil {
-						return err
-					}
-					defer x.Erase()
 					a.learnGroups(ctx, api)
-					return a.drill(ctx, x)
+					return a.drill(ctx, api, who)
 				})
 			})
 		}),
@@ -72,19 +68,15 @@ type drillObject struct {
 	Agrees bool   `json:"agrees" doc:"every trial agrees, something that had to open did, and something that had to stay closed did"`
 }
 
-// drill tries a copy and holds what opens against its report (R-CLI-51).
-func (a *app) drill(ctx context.Context, x client.SecurityCopy) error {
-	in, err := stolenOf(x)
+// drill tries what is here and holds what opens against the report of the same
+// moment (R-CLI-51).
+func (a *app) drill(ctx context.Context, api client.API, who string) error {
+	objects, end, err := attempt(ctx, api, who)
 	if err != nil {
 		return err
 	}
-	trials, err := lab.Drill(ctx, in)
-	if err != nil {
-		return err
-	}
-	objects, end := judge(trials, x.Report)
 	if !a.out.json {
-		if err := a.out.text(wrap(fmt.Sprintf("A thief with a copy of %s of %s, in memory, tried %s.", count(len(x.Sessions), "session"), clean(x.Self.Address), count(end.Tried, "message")), 78) + "\n"); err != nil {
+		if err := a.out.text(wrap(fmt.Sprintf("A thief with a copy of the keys of %s, in memory, tried %s.", clean(api.Account().Address), count(end.Tried, "message")), 78) + "\n"); err != nil {
 			return err
 		}
 	}
@@ -114,6 +106,39 @@ func (a *app) drill(ctx context.Context, x client.SecurityCopy) error {
 	return nil
 }
 
+// attempt drills a copy of everything or, where that is too much for one copy,
+// of one person after the other, each as of one moment.
+func attempt(ctx context.Context, api client.API, who string) (objects []trialObject, end drillObject, err error) {
+	x, err := api.SecurityCopy(ctx, who)
+	if err != nil {
+		return nil, end, err
+	}
+	defer x.Erase()
+	if x.Partly {
+		for _, p := range x.Report.People {
+			if p.Sessions == 0 {
+				continue
+			}
+			more, _, err := attempt(ctx, api, p.Conversation)
+			if err != nil {
+				return nil, end, err
+			}
+			objects = append(objects, more...)
+		}
+		x.Report.People = nil
+	}
+	in, err := stolenOf(x)
+	if err != nil {
+		return nil, end, err
+	}
+	trials, err := lab.Drill(ctx, in)
+	if err != nil {
+		return nil, end, err
+	}
+	objects = append(objects, judge(trials, x.Report)...)
+	return objects, sum(objects, x.Report.At), nil
+}
+
 func wrong(objects []trialObject) string {
 	var parts []string
 	for _, o := range objects {
@@ -141,16 +166,13 @@ func stolenOf(x client.SecurityCopy) (lab.Stolen, error) {
 		out.Sessions = append(out.Sessions, lab.StolenSession{Peer: s.Peer, Device: s.Device, Head: s.Head, Skipped: s.Skipped})
 	}
 	for _, c := range x.Chains {
-		if len(c.Sending) > 0 {
-			out.Chains = append(out.Chains, c.Sending)
-		}
+		out.Chains = append(out.Chains, c.Record)
 	}
 	return out, nil
 }
 
 // judge holds trials against the report of the same moment (R-SEC-09).
-func judge(trials []lab.Trial, r client.SecurityReport) ([]trialObject, drillObject) {
-	var out []trialObject
+func judge(trials []lab.Trial, r client.SecurityReport) (out []trialObject) {
 	// add holds one kind against what is expected; least is how many have to be
 	// tried for the trial to say anything.
 	add := func(what, who string, least, expected int) {
@@ -194,13 +216,18 @@ func judge(trials []lab.Trial, r client.SecurityReport) ([]trialObject, drillObj
 	add(lab.TryLastAnswered, "", last, last)
 	add(lab.TryGroupYours, "", own, own)
 	add(lab.TryGroupRead, "", own, 0)
-	end := drillObject{header: head("drill"), At: instant(r.At), Agrees: true}
-	for _, o := range out {
+	return out
+}
+
+// sum ends a drill: it has proved something when something opened, and
+// something did not.
+func sum(objects []trialObject, at time.Time) drillObject {
+	end := drillObject{header: head("drill"), At: instant(at), Agrees: true}
+	for _, o := range objects {
 		end.Tried, end.Opened, end.Agrees = end.Tried+o.Tried, end.Opened+o.Opened, end.Agrees && o.Agrees
 	}
-	// Something opened, and something did not: the drill can tell.
 	end.Agrees = end.Agrees && end.Opened > 0 && end.Opened < end.Tried
-	return out, end
+	return end
 }
 
 // trialText says for people what was tried.

@@ -148,6 +148,21 @@ func randomTalk(t *testing.T, seed uint64, tried map[string]int) {
 	for _, n := range names {
 		rob(t, ctx, open[n], fmt.Sprint("seed ", seed, ", at the end, ", n), tried)
 	}
+	parts, end, err := attempt(ctx, split{open["bob"]}, "")
+	if err != nil || !end.Agrees || end.Tried < 200 {
+		t.Errorf("seed %d, in parts: %s, %v", seed, wrong(parts), err)
+	}
+}
+
+// split is a home that is too much for one copy.
+type split struct{ client.API }
+
+func (s split) SecurityCopy(ctx context.Context, who string) (client.SecurityCopy, error) {
+	x, err := s.API.SecurityCopy(ctx, who)
+	if who == "" {
+		x.Sessions, x.Partly = nil, true
+	}
+	return x, err
 }
 
 // rob drills the state of a device and holds it against its report.
@@ -180,7 +195,7 @@ func rob(t *testing.T, ctx context.Context, c client.API, when string, tried map
 	if err != nil {
 		t.Fatalf("%s: %v", when, err)
 	}
-	objects, end := judge(trials, x.Report)
+	objects, end := judged(trials, x.Report)
 	if !end.Agrees {
 		t.Errorf("%s: %s", when, wrong(objects))
 	}

@@ -26,7 +26,7 @@ func TestR_SEC_09_DifferencesAreFound(t *testing.T) {
 			{What: lab.TryGroupYours, Tried: 1, Opened: 1}, {What: lab.TryGroupRead, Tried: 1},
 		}
 	}
-	objects, end := judge(trials(), report())
+	objects, end := judged(trials(), report())
 	if !end.Agrees || len(objects) != len(trials()) || end.Tried != 58 || end.Opened != 17 {
 		t.Fatalf("what agrees: %+v %+v", objects, end)
 	}
@@ -34,22 +34,27 @@ func TestR_SEC_09_DifferencesAreFound(t *testing.T) {
 		for _, by := range []int{-1, 1} {
 			wrong := trials()
 			wrong[i].Opened += by
-			objects, end := judge(wrong, report())
+			objects, end := judged(wrong, report())
 			if end.Agrees || objects[i].Agrees {
 				t.Errorf("%+v passes", wrong[i])
 			}
 		}
 		wrong := trials()
 		wrong = append(wrong[:i], wrong[i+1:]...)
-		if _, end := judge(wrong, report()); end.Agrees && trials()[i].What != lab.TryReceived {
+		if _, end := judged(wrong, report()); end.Agrees && trials()[i].What != lab.TryReceived {
 			t.Errorf("without %s it passes", trials()[i].What)
 		}
 	}
-	if _, end := judge(nil, client.SecurityReport{}); end.Agrees {
+	if _, end := judged(nil, client.SecurityReport{}); end.Agrees {
 		t.Error("a drill of nothing passes")
 	}
 	one := client.SecurityReport{Prekeys: []client.PrekeyExposure{{Kind: "one_time_kem", Held: 5}}}
-	if _, end := judge([]lab.Trial{{What: lab.TryFirst, Tried: 5, Opened: 5}}, one); end.Agrees {
+	if _, end := judged([]lab.Trial{{What: lab.TryFirst, Tried: 5, Opened: 5}}, one); end.Agrees {
 		t.Error("a drill in which nothing stays closed passes")
 	}
+}
+
+func judged(trials []lab.Trial, r client.SecurityReport) ([]trialObject, drillObject) {
+	objects := judge(trials, r)
+	return objects, sum(objects, r.At)
 }

@@ -26,7 +26,7 @@ type SecurityReport struct {
 	Sealed  int                    // envelopes that wait here unopened, and that the keys here may open
 	People  []ConversationExposure // people something is kept of; one's own other devices under one's own address
 	Groups  []ConversationExposure
-	Prekeys []PrekeyExposure
+	Prekeys []PrekeyExposure // with everything only
 }
 
 // KeptHistory is messages that are kept in the clear inside the sealed store.
@@ -103,8 +103,11 @@ type SecurityCopy struct {
 	IdentityKey []byte // X25519
 	SigningKey  []byte // Ed25519 seed
 	Sessions    []SessionCopy
-	Prekeys     [][]byte // records of package prekeys
-	Chains      []ChainCopy
+	// Partly: the sessions are too many for one answer between processes and are
+	// left out. Those of one conversation are to be had one by one.
+	Partly  bool
+	Prekeys [][]byte // records of package prekeys; with everything only
+	Chains  []ChainCopy
 }
 
 // SecurityParty is one device's public identity.
@@ -122,10 +125,10 @@ type SessionCopy struct {
 	Head, Skipped []byte
 }
 
-// ChainCopy is a sender key of a group: one's own, or another device's.
+// ChainCopy is one's own sender key in a group: a record of package groups.
 type ChainCopy struct {
-	Group              string
-	Sending, Receiving []byte // records of package groups; one of them
+	Group  string
+	Record []byte
 }
 
 // Format prints a placeholder, whatever the verb.
@@ -149,8 +152,7 @@ func (c *SecurityCopy) Erase() {
 		clear(b)
 	}
 	for _, k := range c.Chains {
-		clear(k.Sending)
-		clear(k.Receiving)
+		clear(k.Record)
 	}
 }
 

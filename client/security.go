@@ -30,9 +30,14 @@ var (
 	}}
 )
 
+// copyBytes bounds the sessions in a copy of everything: encoded, it must fit one frame of the
+// local socket beside the rest.
+const copyBytes = 2 << 20
+
 // census goes through a store once, in one transaction, and counts what it
 // gives to a thief. With a copy it takes the keys along.
 type census struct {
+	e      *engine
 	only   string
 	now    time.Time
 	report SecurityReport
@@ -65,6 +70,13 @@ func (e *engine) SecurityCopy(ctx context.Context, q securityQuery) (SecurityCop
 		return SecurityCopy{}, err
 	}
 	x.Report = c.report
+	size := 0
+	for _, s := range x.Sessions {
+		size += len(s.Head) + len(s.Skipped)
+	}
+	if size > copyBytes && q.Only == "" {
+		x.Sessions, x.Partly = nil, true
+	}
 	return x, nil
 }
 
@@ -82,7 +94,7 @@ func (e *engine) census(ctx context.Context, only string, copied *SecurityCopy) 
 	}
 	now := e.now()
 	c := &census{
-		only: only, now: now, people: map[string]*ConversationExposure{}, copied: copied,
+		e: e, only: only, now: now, people: map[string]*ConversationExposure{}, copied: copied,
 		report: SecurityReport{At: now.UTC()},
 	}
 	err := e.view(ctx, func(tx *vault.Tx) error {
@@ -178,6 +190,9 @@ func (c *census) waiting(tx *vault.Tx) error {
 
 // prekeys counts the private halves, and until when each is kept (R-SEC-04).
 func (c *census) prekeys(tx *vault.Tx) error {
+	if c.only != "" {
+		return nil
+	}
 	var held []prekeys.Info
 	err := tx.Scan(tablePrekey, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
 		p, err := prekeys.ParsePrivate(row.Value)
@@ -229,7 +244,7 @@ func (c *census) prekeys(tx *vault.Tx) error {
 // sessions counts what the ratchets give (R-SEC-03).
 func (c *census) sessions(tx *vault.Tx) error {
 	pairs := map[string][]*session.Session{}
-	err := tx.Scan(tableSession, nil, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+	err := c.scanSessions(tx, func(row vault.Row) error {
 		if len(row.Group) < 8 {
 			return ErrStoreDamaged
 		}
@@ -258,6 +273,23 @@ func (c *census) sessions(tx *vault.Tx) error {
 	for k, sessions := range pairs {
 		p := c.of(k[8:])
 		p.Heals = slower(p.Heals, heals(session.New(sessions...).Active()))
+	}
+	return nil
+}
+
+// scanSessions reads all sessions, or those of the person that is asked for.
+func (c *census) scanSessions(tx *vault.Tx, fn func(vault.Row) error) error {
+	if c.only == "" {
+		return tx.Scan(tableSession, nil, firstOrder, lastOrder, 0, false, fn)
+	}
+	p, err := c.e.readPerson(tx, c.only)
+	if err != nil || p == nil {
+		return err
+	}
+	for _, d := range p.list.Devices {
+		if err := tx.Scan(tableSession, peerKey{c.only, d.ID}.bytes(), firstOrder, lastOrder, 0, false, fn); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -343,7 +375,7 @@ func (c *census) groups(tx *vault.Tx) error {
 				return ErrStoreDamaged
 			}
 			if p.ReadsYours = 1; c.copied != nil {
-				c.copied.Chains = append(c.copied.Chains, ChainCopy{Group: p.Conversation, Sending: r.Sending})
+				c.copied.Chains = append(c.copied.Chains, ChainCopy{p.Conversation, r.Sending})
 			}
 			p.Since, p.Heals = s.Created().UTC(), HealsWithRekey
 		}
@@ -372,9 +404,7 @@ func (c *census) groups(tx *vault.Tx) error {
 		if s.Closed() {
 			return nil
 		}
-		if p.Sessions++; c.copied != nil {
-			c.copied.Chains = append(c.copied.Chains, ChainCopy{Group: p.Conversation, Receiving: r.State})
-		}
+		p.Sessions++
 		p.ReadsTheirs++
 		p.Heals = HealsWithRekey
 		if made := s.Created().UTC(); p.Since.IsZero() || made.Before(p.Since) {

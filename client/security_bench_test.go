@@ -58,7 +58,7 @@ func BenchmarkSecurity(b *testing.B) {
 }
 
 // talked is a state from which some messages are missing.
-func talked(b *testing.B, skipped int, now time.Time) ratchet.State {
+func talked(b testing.TB, skipped int, now time.Time) ratchet.State {
 	var secret [32]byte
 	key, public := ratchet.GenerateKey()
 	a, err := ratchet.Initiate(&secret, public)
