@@ -23,7 +23,7 @@ func (f *fake) Security(_ context.Context, only string) (client.SecurityReport, 
 		},
 		Groups: []client.ConversationExposure{{
 			Conversation: rosters()[0].ID, History: client.KeptHistory{Messages: 20, Oldest: noon}, Sessions: 3, Since: noon, ReadsYours: 1, ReadsTheirs: 3,
-			Skipped: 1, SkippedUntil: noon.AddDate(0, 0, 7), Heals: client.HealsWithRekey, RekeyDue: noon.AddDate(0, 0, 3), MACDisclosed: 2,
+			Skipped: 1, SkippedSince: noon, SkippedUntil: noon.AddDate(0, 0, 7), Heals: client.HealsWithRekey, RekeyDue: noon.AddDate(0, 0, 3), MACDisclosed: 2,
 		}},
 		Prekeys: []client.PrekeyExposure{
 			{Kind: "signed", Held: 2, Oldest: noon, Replaced: 1, Until: noon.AddDate(0, 0, 37)}, {Kind: "one_time", Held: 99, Oldest: noon},

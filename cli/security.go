@@ -73,7 +73,7 @@ type exposureObject struct {
 	ReadsYours    int     `json:"reads_yours" doc:"in how many of them the thief reads what is written here next"`
 	ReadsTheirs   int     `json:"reads_theirs" doc:"in how many of them the thief reads what comes next on the peer's present chain"`
 	Skipped       int     `json:"skipped" doc:"skipped keys that are alive: each opens one message that was sent and has not come"`
-	SkippedSince  *string `json:"skipped_since" doc:"since when the oldest of these is kept, RFC 3339, UTC; null for none, and of groups"`
+	SkippedSince  *string `json:"skipped_since" doc:"since when the oldest of these is kept, RFC 3339, UTC; null for none"`
 	SkippedUntil  *string `json:"skipped_until" doc:"when the last of these will have been erased, RFC 3339, UTC; null for none"`
 	LastResort    int     `json:"last_resort" doc:"sessions that began without a one-time key and whose prekeys are still here: recorded, that beginning can be opened"`
 	Heals         *string `json:"heals" doc:"what is closed again to a thief who only listens: your_message: from the next message from here on; their_reply: from the message from here on that follows their next one; rekey: a group, once sessions with all members have healed and it is rekeyed after that; null: nothing to heal"`

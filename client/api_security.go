@@ -67,7 +67,7 @@ type ConversationExposure struct {
 	// and what comes on the peer's present chain, can be read from a copy.
 	ReadsYours, ReadsTheirs int
 	Skipped                 int       // messages that have not come and whose keys are kept
-	SkippedSince            time.Time // since when the oldest is; unknown of groups
+	SkippedSince            time.Time // since when the oldest is
 	SkippedUntil            time.Time // when the last of these keys will have been erased
 	// LastResort is how many sessions began with a message that used no one-time
 	// key, and whose prekeys are still here: recorded, that beginning can be opened.

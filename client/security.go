@@ -271,6 +271,13 @@ func (c *census) sessions(tx *vault.Tx) error {
 		return err
 	}
 	for k, sessions := range pairs {
+		who, err := c.e.readPerson(tx, k[8:])
+		if err != nil {
+			return err
+		}
+		if who != nil && !activeIn(who.list, address.Device(binary.BigEndian.Uint64([]byte(k)))) {
+			continue // nothing is sealed for it any more
+		}
 		p := c.of(k[8:])
 		p.Heals = slower(p.Heals, heals(session.New(sessions...).Active()))
 	}
@@ -307,12 +314,7 @@ func (c *census) session(tx *vault.Tx, p *ConversationExposure, s *session.Sessi
 	if x.Receiving {
 		p.ReadsTheirs++
 	}
-	if p.Skipped += x.Skipped; x.Skipped > 0 {
-		if first := x.SkippedFirst.UTC(); p.SkippedSince.IsZero() || first.Before(p.SkippedSince) {
-			p.SkippedSince = first
-		}
-		p.SkippedUntil = latest(p.SkippedUntil, x.SkippedLast.UTC().Add(ratchet.SkippedLife))
-	}
+	p.skipped(x.Skipped, x.SkippedFirst, x.SkippedLast, ratchet.SkippedLife)
 	p.MACHeld, p.MACOwed, p.MACDisclosed = p.MACHeld+x.Held, p.MACOwed+x.Owed, p.MACDisclosed+x.Disclosed
 	if s.Initiator || s.Strength != x3dh.LastResort {
 		return nil
@@ -323,6 +325,18 @@ func (c *census) session(tx *vault.Tx, p *ConversationExposure, s *session.Sessi
 		p.LastResort++
 	}
 	return err
+}
+
+// skipped adds skipped keys of one chain or session.
+func (p *ConversationExposure) skipped(n int, first, last time.Time, life time.Duration) {
+	if n == 0 {
+		return
+	}
+	p.Skipped += n
+	if p.SkippedSince.IsZero() || first.Before(p.SkippedSince) {
+		p.SkippedSince = first.UTC()
+	}
+	p.SkippedUntil = latest(p.SkippedUntil, last.UTC().Add(life))
 }
 
 // heals is what has to happen until a session that sends has healed (R-SEC-10).
@@ -410,10 +424,8 @@ func (c *census) groups(tx *vault.Tx) error {
 		if made := s.Created().UTC(); p.Since.IsZero() || made.Before(p.Since) {
 			p.Since = made
 		}
-		if n := s.Missing(); n > 0 {
-			p.Skipped += n
-			p.SkippedUntil = latest(p.SkippedUntil, c.now.UTC().Add(groups.SkippedLife))
-		}
+		first, last := s.MissingSince()
+		p.skipped(s.Missing(), first, last, groups.SkippedLife)
 		return nil
 	})
 }

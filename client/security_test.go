@@ -166,3 +166,24 @@ func TestR_SEC_03_LastResort(t *testing.T) {
 		t.Fatalf("alice %+v, bob %+v", a, b)
 	}
 }
+
+// R-SEC-10: a device that was revoked keeps nobody from having healed, and its
+// sessions still count.
+func TestSecurityOfRevokedDevices(t *testing.T) {
+	w := newWorld(t)
+	alice := w.join(config(t, "alice"), "alice")
+	phone := w.another(alice, "phone")
+	if all, err := alice.Devices(ctx(t)); err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	send(t, alice, "me", "note")
+	if x := exposureOf(t, alice, "me"); x.Sessions == 0 || x.Heals == client.HealsNever {
+		t.Fatalf("before: %+v", x)
+	}
+	if _, err := alice.RevokeDevice(ctx(t), phone.Account().Device); err != nil {
+		t.Fatal(err)
+	}
+	if x := exposureOf(t, alice, "me"); x.Sessions == 0 || x.Heals != client.HealsNever {
+		t.Fatalf("after: %+v", x)
+	}
+}
