@@ -109,10 +109,10 @@ func classes() []class {
 		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
 		{errLab, "lab", exitUnexpected, false, "the objects printed say what was found; a scenario of your own may expect what does not hold"},
-		{errDrill, "drill", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl security drill --json`, which has no secrets in it"},
 		{lab.ErrFault, "lab", exitUnexpected, false, "this is a defect of pawl; please report it with the scenario"},
 		{lab.ErrScenario, "scenario_invalid", exitUsage, false, "`pawl lab show state-theft` prints one to start from; spec/lab.md has every action and key"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
+		{errDrill, "drill", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl security drill --json`, which has no secrets in it"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},
 	}
 }

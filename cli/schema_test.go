@@ -18,8 +18,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // shapes are all objects that pawl prints.
 func shapes() []any {
 	return []any{
+		exposureObject{}, securityObject{}, trialObject{}, drillObject{},
 		accountObject{}, messageObject{}, eventObject{}, conversationObject{}, contactObject{}, safetyNumberObject{},
-		linkObject{}, deviceObject{}, statusObject{}, settingsObject{}, explanationObject{}, backupObject{}, recoveryWordsObject{}, groupObject{}, groupInviteObject{}, groupJoinObject{}, serverObject{}, versionObject{}, errorObject{}, demoStepObject{}, scenarioObject{}, verdictObject{}, summaryObject{}, exposureObject{}, securityObject{}, trialObject{}, drillObject{},
+		linkObject{}, deviceObject{}, statusObject{}, settingsObject{}, explanationObject{}, backupObject{}, recoveryWordsObject{}, groupObject{}, groupInviteObject{}, groupJoinObject{}, serverObject{}, versionObject{}, errorObject{}, demoStepObject{}, scenarioObject{}, verdictObject{}, summaryObject{},
 	}
 }
 
