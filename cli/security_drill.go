@@ -172,12 +172,12 @@ func stolenOf(x client.SecurityCopy) (lab.Stolen, error) {
 }
 
 // judge holds trials against the report of the same moment (R-SEC-09).
-func judge(trials []lab.Trial, r client.SecurityReport) (out []trialObject) {
+func judge(trials []lab.DrillResult, r client.SecurityReport) (out []trialObject) {
 	// add holds one kind against what is expected; least is how many have to be
 	// tried for the trial to say anything.
 	add := func(what, who string, least, expected int) {
 		o := trialObject{header: head("trial"), What: what, Conversation: who, Expected: expected}
-		i := slices.IndexFunc(trials, func(t lab.Trial) bool { return t.What == what && t.Peer == who })
+		i := slices.IndexFunc(trials, func(t lab.DrillResult) bool { return t.What == what && t.Peer == who })
 		if i >= 0 {
 			o.Tried, o.Opened = trials[i].Tried, trials[i].Opened
 		}

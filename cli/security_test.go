@@ -17,8 +17,8 @@ func TestR_SEC_09_DifferencesAreFound(t *testing.T) {
 			Prekeys: []client.PrekeyExposure{{Kind: "one_time_kem", Held: 5}, {Kind: "last_resort", Held: 1}},
 		}
 	}
-	trials := func() []lab.Trial {
-		return []lab.Trial{
+	trials := func() []lab.DrillResult {
+		return []lab.DrillResult{
 			{What: lab.TryMissing, Peer: "bob", Tried: 3, Opened: 3}, {What: lab.TryReceived, Peer: "bob", Tried: 9}, {What: lab.TryTheirs, Peer: "bob", Tried: 2, Opened: 2},
 			{What: lab.TryYours, Peer: "bob", Tried: 2, Opened: 1}, {What: lab.TryAnswer, Peer: "bob", Tried: 2, Opened: 1}, {What: lab.TryHealed, Peer: "bob", Tried: 8},
 			{What: lab.TryRead, Peer: "bob", Tried: 14}, {What: lab.TryAfter, Peer: "bob", Tried: 2, Opened: 2}, {What: lab.TryForeign, Peer: "bob", Tried: 2},
@@ -49,12 +49,12 @@ func TestR_SEC_09_DifferencesAreFound(t *testing.T) {
 		t.Error("a drill of nothing passes")
 	}
 	one := client.SecurityReport{Prekeys: []client.PrekeyExposure{{Kind: "one_time_kem", Held: 5}}}
-	if _, end := judged([]lab.Trial{{What: lab.TryFirst, Tried: 5, Opened: 5}}, one); end.Agrees {
+	if _, end := judged([]lab.DrillResult{{What: lab.TryFirst, Tried: 5, Opened: 5}}, one); end.Agrees {
 		t.Error("a drill in which nothing stays closed passes")
 	}
 }
 
-func judged(trials []lab.Trial, r client.SecurityReport) ([]trialObject, drillObject) {
+func judged(trials []lab.DrillResult, r client.SecurityReport) ([]trialObject, drillObject) {
 	objects := judge(trials, r)
 	return objects, sum(objects, r.At)
 }

@@ -57,8 +57,8 @@ const (
 	TryGroupRead     = "group_yours_before" // the same, by who steals the state after it
 )
 
-// Trial is what was tried of one kind, and how much of it opened.
-type Trial struct {
+// DrillResult is what was tried of one kind, and how much of it opened.
+type DrillResult struct {
 	What          string
 	Peer          string // whose sessions, if it is about one person
 	Tried, Opened int
@@ -70,7 +70,7 @@ const triesReceived = 20
 // Drill attacks a copy of a device's state and says what opened (R-SEC-08). It changes
 // nothing in it. A fault of the code, such as a message that opens as another
 // text, is ErrFault; a copy that cannot be read is the error of its package.
-func Drill(ctx context.Context, x Stolen) ([]Trial, error) {
+func Drill(ctx context.Context, x Stolen) ([]DrillResult, error) {
 	d := &drill{stolen: x, self: peer{x.Self.Address, x.Self.Device}}
 	for _, s := range x.Sessions {
 		if err := ctx.Err(); err != nil {
@@ -90,15 +90,15 @@ func Drill(ctx context.Context, x Stolen) ([]Trial, error) {
 type drill struct {
 	stolen Stolen
 	self   peer
-	trials []Trial
+	trials []DrillResult
 }
 
 // count adds to what was tried of a kind.
 func (d *drill) count(what, who string, tried, opened int) {
-	i := slices.IndexFunc(d.trials, func(t Trial) bool { return t.What == what && t.Peer == who })
+	i := slices.IndexFunc(d.trials, func(t DrillResult) bool { return t.What == what && t.Peer == who })
 	if i < 0 {
 		i = len(d.trials)
-		d.trials = append(d.trials, Trial{What: what, Peer: who})
+		d.trials = append(d.trials, DrillResult{What: what, Peer: who})
 	}
 	d.trials[i].Tried += tried
 	d.trials[i].Opened += opened
