@@ -33,6 +33,33 @@ func stolenFrom(d *device, some int) Stolen {
 	return x
 }
 
+// unrest is a scenario in which letters are lost, late and out of order,
+// and devices too.
+func unrest(r *rand.Rand) *Scenario {
+	s := &Scenario{Name: "unrest", People: map[string]int{"alice": 2, "bob": 1, "carol": 1}}
+	devices, people := []string{"alice", "alice/2", "bob", "carol"}, []string{"alice", "bob", "carol"}
+	for range 50 {
+		st := Step{Who: devices[r.IntN(len(devices))]}
+		switch r.IntN(10) {
+		case 0, 1, 2:
+			st.Do, st.To, st.Count = "send", people[r.IntN(len(people))], 1+r.IntN(6)
+		case 3, 4, 5:
+			st.Do, st.Count = "deliver", max(0, r.IntN(6)-2)
+		case 6, 7:
+			st.Do = []string{"drop", "drop", "reorder", "duplicate", "delay", "release", "restart"}[r.IntN(7)]
+			if st.Do != "restart" {
+				st.Count = 1 + r.IntN(3)
+			}
+		case 8:
+			st = Step{Do: "wait", Hours: []int{1, 30, 200, 400}[min(r.IntN(4), r.IntN(4))]}
+		default:
+			st.Do, st.What = []string{"withhold", "relent"}[r.IntN(2)], "one-time prekeys"
+		}
+		s.Steps = append(s.Steps, st)
+	}
+	return s
+}
+
 // expected is what a state says of itself, in the words of a drill.
 func expected(t *testing.T, x *Stolen) map[string]int {
 	t.Helper()
@@ -74,12 +101,9 @@ func expected(t *testing.T, x *Stolen) map[string]int {
 func TestR_SEC_08_DrillsOpenWhatIsClaimed(t *testing.T) {
 	k := newKits()
 	sum := map[string]int{}
-	for seed := range *stories {
-		s := tell(rand.New(rand.NewPCG(seed, 6)).IntN, 40)
-		w, err := s.play(t.Context(), s.Seed, k)
-		if errors.Is(err, ErrScenario) {
-			continue
-		}
+	for seed := range uint64(20) {
+		s := unrest(rand.New(rand.NewPCG(seed, 6)))
+		w, err := s.play(t.Context(), seed, k)
 		if err != nil {
 			t.Fatal(err)
 		}
