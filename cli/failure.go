@@ -134,6 +134,7 @@ func classes() []class {
 		{lab.ErrJudgement, "lab", exitUnexpected, false, "the objects printed say what was found now; the trace was made up, or judged by another version of pawl"},
 		{lab.ErrScenario, "scenario_invalid", exitUsage, false, "`pawl lab show state-theft` prints one to start from; spec/lab.md has every action and key"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
+		{errDrill, "drill", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl security drill --json`, which has no secrets in it"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},
 	}
 }

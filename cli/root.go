@@ -118,6 +118,7 @@ machine in a few seconds.`,
 		a.verify(), a.contact(), a.group(),
 		a.demo(), a.lab(), a.transcript(), a.serve(), a.register(), a.link(), a.device(), a.account(), a.backup(), a.status(), a.settings(), a.version(), a.man(),
 		a.exitCodes(),
+		a.security(),
 	)
 	root.SetCompletionCommandGroupID(groupSetup)
 	root.SetHelpCommand(a.helpCommand(root))

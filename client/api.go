@@ -481,4 +481,5 @@ type API interface {
 	SetSettings(ctx context.Context, s Settings) error
 
 	GroupAPI
+	SecurityAPI
 }

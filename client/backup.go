@@ -77,12 +77,8 @@ var callBackup = method[backupQuery, backupPart]{"backup", func(ctx context.Cont
 // backupStart hands out the account key, and so only to who knows the store's
 // secret: the local socket alone asks for none (R-BAK-08).
 func (e *engine) backupStart(ctx context.Context, secret []byte) (p backupPart, err error) {
-	switch {
-	case len(secret) == 0:
-		return p, ErrLocked
-	case secret[0] == 'p' && !e.vault.CheckPassphrase(secret[1:]),
-		secret[0] == 'k' && !e.vault.Check(vault.Unlock{KeyFile: string(secret[1:])}):
-		return p, ErrWrongPassphrase
+	if err := e.checkSecret(secret); err != nil {
+		return p, err
 	}
 	r := e.self.record
 	if e.self.account == nil {
@@ -123,6 +119,18 @@ func (e *engine) backupStart(ctx context.Context, secret []byte) (p backupPart, 
 	})
 	slices.Sort(p.Contacts)
 	return p, err
+}
+
+// checkSecret says whether who asks knows what opens the store.
+func (e *engine) checkSecret(secret []byte) error {
+	switch {
+	case len(secret) == 0:
+		return ErrLocked
+	case secret[0] == 'p' && !e.vault.CheckPassphrase(secret[1:]),
+		secret[0] == 'k' && !e.vault.Check(vault.Unlock{KeyFile: string(secret[1:])}):
+		return ErrWrongPassphrase
+	}
+	return nil
 }
 
 func (e *engine) backupContact(ctx context.Context, addr string) (p backupPart, err error) {

@@ -165,6 +165,8 @@ func answers() map[string]served {
 	add(serve(callConfirm))
 	add(serve(callUntrust))
 	add(serve(callStatus))
+	add(serve(callSecurity))
+	add(serve(callSecurityCopy))
 	add(serve(callDevices))
 	add(serve(callRenameDevice))
 	add(serve(callRevokeDevice))
