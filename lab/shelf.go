@@ -162,12 +162,6 @@ func (w *world) groupsOf(d *disk) (out []*shelf) {
 	return out
 }
 
-// group finds a group by its name.
-func (w *world) group(name string) (groups.ID, bool) {
-	g, ok := w.groups[name]
-	return g, ok
-}
-
 // groupName names a group.
 func (w *world) groupName(g groups.ID) string {
 	for name, id := range w.groups {
