@@ -12,6 +12,7 @@ import (
 	"github.com/pawl-chat/pawl/client"
 	"github.com/pawl-chat/pawl/lab"
 	"github.com/pawl-chat/pawl/server"
+	"github.com/pawl-chat/pawl/spec"
 )
 
 // Exit codes (R-CLI-02). Scripts depend on them; they never change meaning.
@@ -109,7 +110,11 @@ func classes() []class {
 		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
 		{errLab, "lab", exitUnexpected, false, "the objects printed say what was found; a scenario of your own may expect what does not hold"},
+		{errVectors, "lab", exitUnexpected, false, "the objects printed say what differs; if pawl is wrong, please report it with the vector"},
+		{spec.ErrVectors, "vectors_invalid", exitUsage, false, "`pawl lab vectors export` writes some to compare with; vectors/README.md in them describes the form"},
 		{lab.ErrFault, "lab", exitUnexpected, false, "this is a defect of pawl; please report it with the scenario"},
+		{lab.ErrTrace, "trace_invalid", exitUsage, false, "write it again with `pawl lab run --trace`; spec/lab.md describes it"},
+		{lab.ErrJudgement, "lab", exitUnexpected, false, "the objects printed say what was found now; the trace was made up, or judged by another version of pawl"},
 		{lab.ErrScenario, "scenario_invalid", exitUsage, false, "`pawl lab show state-theft` prints one to start from; spec/lab.md has every action and key"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},
@@ -139,7 +144,7 @@ func tidy(message string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
 		switch part {
-		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup", "lab":
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup", "lab", "spec":
 			continue
 		}
 		if !slices.Contains(parts, part) {

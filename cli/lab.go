@@ -29,36 +29,32 @@ func (a *app) lab() *cobra.Command {
 all the work, devices are robbed, and two judges say of each message whether the thief
 reads it: one by attacking with the real code, one by closing the graph of which key is
 made from which. Nothing leaves this process, and no account is needed.`,
-		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
+		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab plot state-theft -o theft.html\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
 	}
-	return a.noun(cmd, a.labRun(), a.labList(), a.labShow())
+	return a.noun(cmd, a.labRun(), a.labReplay(), a.labPlot(), a.labList(), a.labShow(), a.labVectors())
 }
 
 func (a *app) labRun() *cobra.Command {
 	var seed int64
+	var to target
 	cmd := &cobra.Command{
 		Use:   "run NAME|FILE",
 		Short: "play a scenario and judge it",
 		Long: `Plays a shipped scenario, by its name, or one of your own, by its file, and prints for
 each theft which messages fell. A word with a slash or a dot is a file. The command fails
 when something expected was not found, or when the two judges differ.`,
-		Example: "  pawl lab run state-theft\n  pawl lab run ./mine.toml --seed 7 --json | jq .opened",
+		Example: "  pawl lab run state-theft\n  pawl lab run ./mine.toml --seed 7 --json | jq .opened\n  pawl lab run clone --trace clone.trace",
 		Args:    words(1, 1, "one NAME or FILE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
-			if seed < 0 {
-				return usagef("", "--seed takes a number from 0 on")
-			}
-			s, err := scenario(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := s.Run(ctx, uint64(seed))
+			r, err := a.recorded(ctx, args[0], seed, to)
 			if err != nil {
 				return err
 			}
 			return a.labReport(r)
 		}),
 	}
+	cmd.Flags().StringVar(&to.path, "trace", "", "`FILE` to write what happened into, for pawl lab replay")
+	cmd.Flags().BoolVar(&to.force, "force", false, "replace a FILE that exists")
 	cmd.Flags().Int64Var(&seed, "seed", 0, "`NUMBER` that decides what chance does (default the scenario's own)")
 	return cmd
 }

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func shapes() []any {
 	return []any{
 		accountObject{}, messageObject{}, eventObject{}, conversationObject{}, contactObject{}, safetyNumberObject{},
-		linkObject{}, deviceObject{}, statusObject{}, settingsObject{}, explanationObject{}, backupObject{}, recoveryWordsObject{}, groupObject{}, groupInviteObject{}, groupJoinObject{}, serverObject{}, versionObject{}, errorObject{}, demoStepObject{}, scenarioObject{}, verdictObject{}, summaryObject{},
+		linkObject{}, deviceObject{}, statusObject{}, settingsObject{}, explanationObject{}, backupObject{}, recoveryWordsObject{}, groupObject{}, groupInviteObject{}, groupJoinObject{}, serverObject{}, versionObject{}, errorObject{}, demoStepObject{}, scenarioObject{}, verdictObject{}, summaryObject{}, plotObject{}, vectorsObject{}, vectorObject{}, vectorCheckObject{},
 	}
 }
 

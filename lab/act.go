@@ -96,20 +96,23 @@ func (w *world) write(d *device, p *person, body []byte, crash string, thief boo
 		letters = append(letters, own...)
 	}
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		w.counts.unsent++
 		return d.restart() // what was sealed of it is forgotten
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		return d.restart()
 	}
 	d.disk.commit(&txn)
 	if !thief {
 		w.sent = number
+		w.journal.message(number, d, p.name, w.now)
 		d.wrote[p.addr.String()] = true
 		w.written[number] = &text{d.name, p.name, w.now, body}
 	}
 	if crash == crashAfter {
+		w.journal.crash(d, crash)
 		if err := d.restart(); err != nil { // the letters stand in the outbox
 			return err
 		}
@@ -194,7 +197,7 @@ func (w *world) seal(d *device, to peer, list *devicelist.List, body []byte, num
 	l.session, l.initial, l.body, l.ad = x.Session, x.Initial, x.Message, x.Next.Active().AD
 	l.chain = x.At.Chain
 	if d.loot != nil {
-		d.loot.later = append(d.loot.later, kin{to, x.Next.Active()})
+		w.keep(d.loot, kin{to, x.Next.Active()})
 	}
 	l.after = func() error {
 		if before == nil {
@@ -221,12 +224,14 @@ func (w *world) post(l *letter) error {
 	if l.hands != nil {
 		w.trace.handed(l)
 	}
-	if l.after == nil {
-		return nil
+	if l.after != nil {
+		if err := l.after(); err != nil {
+			return err
+		}
+		l.after = nil
 	}
-	err := l.after()
-	l.after = nil
-	return err
+	w.journal.letter(l)
+	return nil
 }
 
 // deliver opens up to n letters of a mailbox, all if n is 0, then sends the
@@ -297,7 +302,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 	txn := newWrite()
 	o, err := w.unseal(d, l, &txn)
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		return nil
 	}
 	switch {
@@ -311,6 +316,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		return fmt.Errorf("%w: %s opened a letter twice", ErrFault, d.name)
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}
@@ -342,6 +348,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		}
 	}
 	if crash == crashAfter { // the relay was not told, and brings it again
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}

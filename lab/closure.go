@@ -37,6 +37,9 @@ const (
 	drawn                   // of: hash of what a side drew for an epoch, a key's seed or the m of an answer
 )
 
+// lastRole is the last of them.
+const lastRole = drawn
+
 func newGraph() *graph { return &graph{names: map[name]int32{}} }
 
 func (g *graph) node(n name) int32 {

@@ -47,7 +47,7 @@ func (w *world) follow(d *device, g groups.ID, txn *write) error {
 func (w *world) advance(d *device, s *shelf, r groups.Roster, secret groups.Secret, data []byte) (groups.Roster, bool, error) {
 	e, err := groups.Read(r.Group, r.Seq+1, r.Head, secret, r.Epoch, data)
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		return r.Skip(data), true, nil
 	}
 	var verify [32]byte
@@ -69,7 +69,7 @@ func (w *world) advance(d *device, s *shelf, r groups.Roster, secret groups.Secr
 	}
 	next, err := r.Apply(e, verify, sender)
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 	}
 	return next, true, nil
 }
@@ -240,15 +240,18 @@ func (w *world) say(d *device, g groups.ID, crash string, thief bool) error {
 		return w.unsent(d, err)
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		return d.restart()
 	}
 	d.disk.commit(&txn)
 	if !thief {
 		w.sent = number
+		w.journal.message(number, d, w.groupName(g), w.now)
 		w.written[number] = &text{d.name, w.groupName(g), w.now, body}
 		w.met(d, letters)
 	}
 	if crash == crashAfter {
+		w.journal.crash(d, crash)
 		if err := d.restart(); err != nil {
 			return err
 		}
@@ -265,7 +268,7 @@ func (w *world) met(d *device, letters []*letter) {
 
 // unsent counts a message that its device refuses to send.
 func (w *world) unsent(d *device, err error) error {
-	w.counts.refused[reason(err)]++
+	w.refuse(d, err)
 	w.counts.unsent++
 	return d.restart() // what was sealed of it is forgotten
 }
@@ -319,7 +322,7 @@ func (w *world) speak(d *device, g groups.ID, body []byte, number int, txn *writ
 	}
 	all, refused := w.audience(d, &r, txn)
 	for _, err := range refused {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 	}
 	own, letters, err := w.chain(d, s, &r, all, txn)
 	if err != nil {

@@ -28,7 +28,7 @@ func (w *world) hear(d *device, l *letter, crash string) error {
 		d.parked = append(d.parked, l)
 		return nil
 	case err != nil:
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		if errors.Is(err, errForkedLog) || errors.Is(err, errHeldBack) {
 			d.disk.commit(&txn)
 		}
@@ -41,6 +41,7 @@ func (w *world) hear(d *device, l *letter, crash string) error {
 		return fmt.Errorf("%w: %s opened a message twice", ErrFault, d.name)
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}
@@ -51,6 +52,7 @@ func (w *world) hear(d *device, l *letter, crash string) error {
 		return err
 	}
 	if crash == crashAfter {
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}
@@ -67,6 +69,13 @@ func (w *world) taken(l *letter) {
 		w.counts.accepted++
 	}
 	w.counts.opened++
+	w.journal.read(l)
+}
+
+// refuse counts what a device did not take or not send.
+func (w *world) refuse(d *device, err error) {
+	w.counts.refused[reason(err)]++
+	w.journal.refused(d, reason(err))
 }
 
 // listen opens a group message and gathers in txn what its success changes.
@@ -238,7 +247,7 @@ func (w *world) takeUp(d *device, s *shelf, k *groups.Key, from peer) bool {
 	_, fellow := r.Member(from.address)
 	head, shown := w.relay.log(s.group).head(d.own.Address, k.Seq)
 	if !in || !fellow || me.Account != [32]byte(d.own.Account) || !r.Holds(k.Secret) || r.Group != s.group || r.Head != k.Head || !shown || head != k.Head {
-		w.counts.refused[reason(errOutside)]++
+		w.refuse(d, errOutside)
 		return false
 	}
 	s.out, s.own, s.handed, s.heard = false, nil, map[peer]bool{}, map[peer]bool{}
@@ -258,7 +267,7 @@ func (w *world) takeKeys(d *device, s *shelf, k *groups.Key, from x3dh.Party) {
 	}
 	c, err := groups.Accept(*k.Chain, groups.Sender{Address: from.Address, Device: from.Device, Identity: from.Identity.Array()})
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		return
 	}
 	if x, ok := s.chains[c.ID()]; ok {
@@ -267,7 +276,7 @@ func (w *world) takeKeys(d *device, s *shelf, k *groups.Key, from x3dh.Party) {
 			c, err = old.Renew(*k.Chain)
 		}
 		if err != nil {
-			w.counts.refused[reason(err)]++
+			w.refuse(d, err)
 			return
 		}
 	}
@@ -295,7 +304,7 @@ func (w *world) answer(d *device) error {
 		c := inside.NewReceipts(inside.Delivered, []inside.ID{inside.ID(x.chain)}, w.now)[0]
 		letters, err := w.seal(d, x.to, &list, c.Encode(), 0, &txn)
 		if err != nil {
-			w.counts.refused[reason(err)]++
+			w.refuse(d, err)
 			if err := d.restart(); err != nil {
 				return err
 			}

@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"time"
@@ -38,23 +39,48 @@ func (s *Scenario) Run(ctx context.Context, seed uint64) (*Report, error) {
 	return s.run(ctx, seed, nil)
 }
 
+// Record is Run, and writes a trace of it that Replay judges again (R-LAB-24).
+// After an error the trace is not whole.
+func (s *Scenario) Record(ctx context.Context, seed uint64, to io.Writer) (*Report, error) {
+	return s.record(ctx, seed, nil, newJournal(to))
+}
+
 func (s *Scenario) run(ctx context.Context, seed uint64, k *kits) (*Report, error) {
+	return s.record(ctx, seed, k, nil)
+}
+
+func (s *Scenario) record(ctx context.Context, seed uint64, k *kits, j *journal) (*Report, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	if seed == 0 {
 		seed = s.Seed
 	}
-	w, err := s.play(ctx, seed, k)
+	w, err := s.perform(ctx, seed, k, j)
 	if err != nil {
 		return nil, err
 	}
-	return w.report(ctx, s, seed)
+	j.state(w)
+	w.journal = nil // what judges try has not happened
+	r, err := w.report(ctx, s, seed)
+	if err == nil && j != nil {
+		err = j.end(r)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // play does what the steps say.
 func (s *Scenario) play(ctx context.Context, seed uint64, k *kits) (*world, error) {
+	return s.perform(ctx, seed, k, nil)
+}
+
+func (s *Scenario) perform(ctx context.Context, seed uint64, k *kits, j *journal) (*world, error) {
 	w := newWorld(seed, k)
+	w.journal = j
+	j.begin(s, seed)
 	for _, name := range slices.Sorted(maps.Keys(s.People)) {
 		p, err := w.join(name, false)
 		if err != nil {
@@ -71,6 +97,10 @@ func (s *Scenario) play(ctx context.Context, seed uint64, k *kits) (*world, erro
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if j != nil && j.err != nil {
+			return nil, j.err
+		}
+		j.step(i+1, w.now)
 		if err := acts()[s.Steps[i].Do].do(w, &s.Steps[i]); err != nil {
 			return nil, fmt.Errorf("step %d, %s: %w", i+1, s.Steps[i].Do, err)
 		}

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pawl-chat/pawl/groups"
@@ -33,6 +34,7 @@ func (w *world) compromise(d *device, name string) *loot {
 		wire: len(w.letters), mark: w.events, sent: w.sent, public: w.forgeable(w.letters), signing: w.signable(w.letters),
 	}
 	w.loots = append(w.loots, l)
+	w.journal.theft(l)
 	return l
 }
 
@@ -48,10 +50,16 @@ func (w *world) impersonate(l *loot, victim *device, to string) error {
 	err = w.send(c, to, "", true)
 	for _, p := range c.peers() {
 		if s := c.pairs[p].Active(); s != nil && w.people[to] != nil && p.address == w.people[to].addr.String() {
-			l.later = append(l.later, kin{p, s})
+			w.keep(l, kin{p, s})
 		}
 	}
 	return err
+}
+
+// keep adds a session to what a thief has.
+func (w *world) keep(l *loot, k kin) {
+	l.later = append(l.later, k)
+	w.journal.later(slices.Index(w.loots, l), k)
 }
 
 // intrude lets a thief speak in a group from what was stolen.

@@ -48,6 +48,7 @@ type world struct {
 	groups  map[string]groups.ID    // by name
 	made    []groups.ID             // in order
 	entries []*entry                // of all groups' logs, as they were placed
+	journal *journal                // of a run that is recorded
 }
 
 // backup is a copy of a disk that somebody may go back to.
@@ -140,6 +141,7 @@ func (w *world) link(p *person) (*device, error) {
 	}
 	p.devices = append(p.devices, d)
 	w.devices = append(w.devices, d)
+	w.journal.device(d)
 	w.relay.directory[p.addr.String()] = p
 	d.disk.identity = d.own.IdentityKey.Export()
 	return d, w.upload(d, k.upload, k.private)
