@@ -54,7 +54,7 @@ func TestR_CLI_04_Screens(t *testing.T) {
 		{"device", "link", "--key-file", "made.key"}, {"device", "list"}, {"device", "rename", "phone", "old phone"}, {"device", "revoke", "phone", "--yes"},
 		{"device", "revoke", "phone"}, {"device", "approve", "pawl:link:0123", "--yes", "--history"}, {"device", "approve", "pawl:link:0123"}, {"device", "relink"},
 		{"device", "history"}, {"account", "recovery", "export", "--words"}, {"status"}, {"send", "carol", "hi"}, {"send", "nobody", "hi"}, {"sned"},
-		{"lab", "list"}, {"lab", "run", "state-theft"}, {"lab", "run", "clone"}, {"lab", "run", "false-account", "--seed", "5"}, {"lab", "run", "nobody"}, {"lab", "run", "./none.toml"},
+		{"lab", "list"}, {"lab", "run", "state-theft"}, {"lab", "run", "clone"}, {"lab", "run", "false-account", "--seed", "5"}, {"lab", "run", "nobody"}, {"lab", "run", "./none.toml"}, {"lab", "plot", "state-theft", "-o", "out.html"}, {"lab", "plot", "state-theft"}, {"lab", "run", "one-time", "--trace", "out.trace"}, {"lab", "replay", "none.trace"}, {"lab", "vectors", "check", "none.d"},
 	} {
 		for _, args := range [][]string{args, append(args, "--json")} {
 			t.Chdir(t.TempDir()) // for the key file

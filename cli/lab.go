@@ -29,36 +29,32 @@ func (a *app) lab() *cobra.Command {
 all the work, devices are robbed, and two judges say of each message whether the thief
 reads it: one by attacking with the real code, one by closing the graph of which key is
 made from which. Nothing leaves this process, and no account is needed.`,
-		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
+		Example: "  pawl lab list\n  pawl lab run state-theft\n  pawl lab plot state-theft -o theft.html\n  pawl lab show state-theft > mine.toml\n  pawl lab run ./mine.toml --json",
 	}
-	return a.noun(cmd, a.labRun(), a.labList(), a.labShow())
+	return a.noun(cmd, a.labRun(), a.labReplay(), a.labPlot(), a.labList(), a.labShow(), a.labVectors())
 }
 
 func (a *app) labRun() *cobra.Command {
 	var seed int64
+	var to target
 	cmd := &cobra.Command{
 		Use:   "run NAME|FILE",
 		Short: "play a scenario and judge it",
 		Long: `Plays a shipped scenario, by its name, or one of your own, by its file, and prints for
 each theft which messages fell. A word with a slash or a dot is a file. The command fails
 when something expected was not found, or when the two judges differ.`,
-		Example: "  pawl lab run state-theft\n  pawl lab run ./mine.toml --seed 7 --json | jq .opened",
+		Example: "  pawl lab run state-theft\n  pawl lab run ./mine.toml --seed 7 --json | jq .opened\n  pawl lab run clone --trace clone.trace",
 		Args:    words(1, 1, "one NAME or FILE"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
-			if seed < 0 {
-				return usagef("", "--seed takes a number from 0 on")
-			}
-			s, err := scenario(args[0])
-			if err != nil {
-				return err
-			}
-			r, err := s.Run(ctx, uint64(seed))
+			r, err := a.recorded(ctx, args[0], seed, to)
 			if err != nil {
 				return err
 			}
 			return a.labReport(r)
 		}),
 	}
+	cmd.Flags().StringVar(&to.path, "trace", "", "`FILE` to write what happened into, for pawl lab replay")
+	cmd.Flags().BoolVar(&to.force, "force", false, "replace a FILE that exists")
 	cmd.Flags().Int64Var(&seed, "seed", 0, "`NUMBER` that decides what chance does (default the scenario's own)")
 	return cmd
 }
@@ -163,7 +159,9 @@ type verdictObject struct {
 	HealedAfterMessages *int     `json:"healed_after_messages" doc:"after how many messages of the victim's conversations the thief reads no more; null when that was not seen"`
 	HealedAfterSeconds  *int64   `json:"healed_after_seconds" doc:"the same in time, on the clock of the world"`
 	MACKeysPublic       int      `json:"mac_keys_public" doc:"messages written before the theft whose MAC keys anybody knew by then"`
-	Forges              []string `json:"forges" doc:"devices that in the end take what the thief seals for the victim's, in a session that was stolen"`
+	SigningKeysPublic   int      `json:"signing_keys_public" doc:"group messages written before the theft whose signing keys every member knew by then"`
+	LogEntries          int      `json:"log_entries" doc:"entries of group logs that the thief reads"`
+	Forges              []string `json:"forges" doc:"devices that in the end take what the thief seals for the victim's, in a session that was stolen; NAME in GROUP: with a chain that was stolen"`
 	FooledBy            []string `json:"fooled_by" doc:"devices in whose name the victim in the end takes what the thief seals"`
 	JudgesAgree         bool     `json:"judges_agree" doc:"the attack with the real code and the closure of the key graph say the same of every letter"`
 }
@@ -179,6 +177,7 @@ type summaryObject struct {
 	Cells         int              `json:"cells" doc:"letters judged by both judges, over all thefts"`
 	Opened        int              `json:"opened" doc:"letters that devices opened"`
 	Unsent        int              `json:"unsent" doc:"messages not sent, because what the relay showed was refused"`
+	Found         int              `json:"found" doc:"lies of the relay that somebody found out"`
 	Accepted      int              `json:"accepted" doc:"letters of thieves that devices took"`
 	MACKeysPublic int              `json:"mac_keys_public" doc:"messages whose MAC keys anybody knows in the end"`
 	Refused       map[string]int   `json:"refused" doc:"letters and messages refused, by reason"`
@@ -199,7 +198,7 @@ type expectedObject struct {
 func verdictOf(v lab.Verdict) verdictObject {
 	o := verdictObject{
 		header: head("verdict"), At: v.At, Who: v.Who, Opened: len(v.Opened), Closed: v.Closed, OpenedMessages: lab.Ranges(v.Opened),
-		OpenedBefore: v.Before, ReadBefore: v.Read, OldestSeconds: int64(v.Oldest / time.Second), MACKeysPublic: v.Public,
+		OpenedBefore: v.Before, ReadBefore: v.Read, OldestSeconds: int64(v.Oldest / time.Second), MACKeysPublic: v.Public, SigningKeysPublic: v.Signing, LogEntries: v.Entries,
 		Forges: some(v.Forges), FooledBy: some(v.FooledBy), JudgesAgree: v.Agree,
 	}
 	if v.Healed >= 0 {
@@ -215,7 +214,7 @@ func some(s []string) []string { return append([]string{}, s...) }
 func summaryOf(r *lab.Report) summaryObject {
 	o := summaryObject{
 		header: head("summary"), Scenario: r.Scenario.Name, Seed: int64(r.Seed), Messages: r.Messages, Letters: r.Letters, Thefts: len(r.Verdicts),
-		Cells: r.Cells, Opened: r.Delivered, Unsent: r.Unsent, Accepted: r.Accepted, MACKeysPublic: r.Public, Refused: r.Refused,
+		Cells: r.Cells, Opened: r.Delivered, Unsent: r.Unsent, Found: r.Found, Accepted: r.Accepted, MACKeysPublic: r.Public, Refused: r.Refused,
 		JudgesAgree: true, Expected: []expectedObject{}, Missed: some(r.Missed), Met: r.Met,
 	}
 	for _, v := range r.Verdicts {
@@ -290,6 +289,9 @@ func (a *app) verdictText(v lab.Verdict, messages int) string {
 func (a *app) summaryText(r *lab.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%d messages in %d letters, %d opened; MAC keys of %d messages are public\n", r.Messages, r.Letters, r.Delivered, r.Public)
+	if r.Found > 0 {
+		fmt.Fprintf(&b, "%d lies of the relay were found out\n", r.Found)
+	}
 	var why []string
 	for reason := range r.Refused {
 		why = append(why, reason)

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -98,4 +101,33 @@ func syncDir(dir string) error {
 		err = nil // a file system that cannot
 	}
 	return errors.Join(err, d.Close())
+}
+
+// target is where the user wants a file.
+type target struct {
+	path  string
+	force bool
+}
+
+// write makes the file from what fill writes, whole or not at all (R-LAB-29).
+func (t *target) write(ctx context.Context, fill func(io.Writer) error) error {
+	f, err := createFile(t.path, t.force)
+	if err != nil {
+		return err
+	}
+	done := false
+	defer func() {
+		if !done {
+			f.drop()
+		}
+	}()
+	w := bufio.NewWriterSize(f, 256<<10)
+	if err := fill(w); err != nil {
+		return err
+	}
+	if err := errors.Join(w.Flush(), ctx.Err()); err != nil {
+		return err
+	}
+	done = true
+	return f.commit()
 }

@@ -355,3 +355,16 @@ func FuzzLog(f *testing.F) {
 		}
 	})
 }
+
+// readVector is a vector as the file has it.
+type readVector struct {
+	Name, Kind, Reason string
+	Fields             struct {
+		Function, Record, Message, Blob, Before, Group, Prev, Secret, Verify, Link, Head, Seed string
+		Seq, Epoch                                                                             uint64
+		Now                                                                                    int64
+		Messages, Records                                                                      []string
+		Sender                                                                                 struct{ Address, Device, Identity string }
+		Signal, Object, Roster                                                                 struct{ Encoded string }
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -247,129 +245,6 @@ func TestVectors(t *testing.T) {
 	slices.SortStableFunc(made, func(a, b vectorfile.Vector) int {
 		return strings.Compare(b.Kind, a.Kind)*2 + strings.Compare(a.Name, b.Name)
 	})
+	// Package internal/conform plays the file, as another implementation's.
 	vectorfile.Check(t, vectorFile, "groups", made)
-	checkVectors(t, vectorfile.Pin(t, vectorFile, struct {
-		Area    string              `json:"area"`
-		Vectors []vectorfile.Vector `json:"vectors"`
-	}{"groups", made}))
-}
-
-// read is a vector as the file has it.
-type readVector struct {
-	Name, Kind, Reason string
-	Fields             struct {
-		Function, Record, Message, Blob, Before, Group, Prev, Secret, Verify, Link, Head, Seed string
-		Seq, Epoch                                                                             uint64
-		Now                                                                                    int64
-		Messages, Records                                                                      []string
-		Sender                                                                                 struct{ Address, Device, Identity string }
-		Signal, Object, Roster                                                                 struct{ Encoded string }
-	}
-}
-
-// checkVectors plays the file against the code.
-func checkVectors(t *testing.T, file []byte) {
-	var doc struct{ Vectors []readVector }
-	if err := json.Unmarshal(file, &doc); err != nil || len(doc.Vectors) == 0 {
-		t.Fatal(err)
-	}
-	un := func(s string) []byte {
-		b, err := hex.DecodeString(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return b
-	}
-	named := map[string]error{}
-	for _, e := range []error{ErrMalformed, ErrUnknownChain, ErrForged, ErrDuplicate, ErrTooOld, ErrTooFarAhead, ErrClosed, ErrNotAllowed, ErrState, ErrInvite} {
-		named[map[error]string{ErrMalformed: "ErrMalformed", ErrUnknownChain: "ErrUnknownChain", ErrForged: "ErrForged", ErrDuplicate: "ErrDuplicate", ErrTooOld: "ErrTooOld",
-			ErrTooFarAhead: "ErrTooFarAhead", ErrClosed: "ErrClosed", ErrNotAllowed: "ErrNotAllowed", ErrState: "ErrState", ErrInvite: "ErrInvite"}[e]] = e
-	}
-	played := map[string]int{}
-	for _, v := range doc.Vectors {
-		f := &v.Fields
-		var err error
-		switch f.Function {
-		case "open":
-			var r Receiving
-			if r, err = ParseReceiving(un(f.Record)); err != nil {
-				t.Fatal(v.Name, err)
-			}
-			if f.Message != "" {
-				_, err = r.Open(un(f.Message), time.Unix(f.Now, 0))
-			}
-			for i, m := range f.Messages {
-				o, oerr := r.Open(un(m), time.Unix(f.Now, 0))
-				if oerr != nil || hexOf(o.Next.AppendRecord(nil)) != f.Records[i] {
-					t.Errorf("%s: %v", v.Name, oerr)
-				}
-				r = o.Next
-			}
-		case "entry":
-			err = playEntry(t, v.Name, v.Kind, f.Blob, f.Before, f.Head, f.Roster.Encoded, Secret(un(f.Secret)), f.Epoch, f.Seq, ID(un(f.Group)), Head(un(f.Prev)), f.Verify, f.Seed,
-				Sender{f.Sender.Address, number(f.Sender.Device), [32]byte(un(f.Sender.Identity))}, un)
-		case "signal":
-			var s Signal
-			if s, err = ParseSignal(un(f.Signal.Encoded)); err == nil && hexOf(s.Encode()) != f.Signal.Encoded {
-				t.Errorf("%s: encodes to other bytes", v.Name)
-			}
-		case "change":
-			var w changeWire
-			if err = codec.Unmarshal(un(f.Object.Encoded), MaxEntry, &w); err == nil {
-				_, err = w.change()
-			} else {
-				err = ErrMalformed
-			}
-		case "invite":
-			var i Invite
-			if i, err = ParseInvite(f.Link); err == nil && i.String() != f.Link {
-				t.Errorf("%s: another link", v.Name)
-			}
-		case "accept":
-			err = ErrMalformed // TestR_GRP_03 plays it
-		case "chain", "seal", "forge", "secret":
-			// Made by the code just now and compared with the file.
-		default:
-			t.Errorf("%s: function %q", v.Name, f.Function)
-		}
-		played[f.Function]++
-		reason, _, _ := strings.Cut(v.Reason, ":")
-		if v.Kind == "positive" && err != nil || v.Kind == "negative" && (err == nil || !errors.Is(err, named[reason])) {
-			t.Errorf("%s: %v, want %s", v.Name, err, v.Reason)
-		}
-	}
-	for _, f := range []string{"open", "entry", "signal", "change", "invite", "accept", "chain", "seal", "forge", "secret"} {
-		if played[f] == 0 {
-			t.Errorf("no vector of %s", f)
-		}
-	}
-}
-
-func number(s string) (n uint64) {
-	fmt.Sscan(s, &n)
-	return n
-}
-
-// playEntry reads an entry and applies it to the roster before.
-func playEntry(t *testing.T, name, kind, blob, before, head, roster string, s Secret, epoch, seq uint64, g ID, prev Head, verify, seed string, by Sender, un func(string) []byte) error {
-	r := Roster{Group: g}
-	if before != "" {
-		var err error
-		if r, err = ParseRoster(un(before)); err != nil {
-			t.Fatal(name, err)
-		}
-	}
-	e, err := Read(g, seq, prev, s, epoch, un(blob))
-	if err != nil {
-		return err
-	}
-	if verify == "" {
-		public := publicOf([32]byte(un(seed)))
-		verify = hexOf(public[:])
-	}
-	next, err := r.Apply(e, [32]byte(un(verify)), by)
-	if kind == "positive" && (hexOf(next.Head[:]) != head || hexOf(next.Encode()) != roster) {
-		t.Errorf("%s: another head or roster", name)
-	}
-	return err
 }

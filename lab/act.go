@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	inside "github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
@@ -14,27 +15,33 @@ import (
 	"github.com/pawl-chat/pawl/x3dh"
 )
 
+// R-LAB-34: a run keeps its letters, and little else that grows.
+
 // letter is one sealed copy on its way between two devices, as the network sees
 // it, with what the lab knows of it.
 type letter struct {
-	index    int
-	message  int // number of the message that it is a copy of; 0: a heartbeat
-	from, to peer
-	session  session.ID
-	initial  []byte
-	body     []byte
-	ad       [32]byte
-	at       time.Time
-	text     []byte
-	seed     key // its chain, and its number there
-	number   uint32
-	chain    uint64
-	farewell bool
-	injected bool // sealed by a thief
-	tampered bool
-	opened   bool
-	readAt   int          // when it was first opened, counted in opened letters; 0: not
-	after    func() error // draws it, once it has left
+	index     int
+	message   int // number of the message that it is a copy of; 0: a heartbeat
+	from, to  peer
+	session   session.ID
+	initial   []byte
+	body      []byte
+	ad        [32]byte
+	at        time.Time
+	text      []byte
+	seed      key // its chain, and its number there
+	number    uint32
+	chain     uint64
+	said      *spoken           // a copy of a group message
+	hands     *groups.Key       // keys of a group that it hands out
+	discloses *groups.Disclosed // a signing key that it tells the group
+	closed    map[peer]bool     // and the devices that had closed its chain
+	farewell  bool
+	injected  bool // sealed by a thief
+	tampered  bool
+	opened    bool
+	readAt    int          // when it was first opened, counted in opened letters; 0: not
+	after     func() error // draws it, once it has left
 }
 
 // counted reports whether the verdicts count l: somebody meant it.
@@ -56,17 +63,31 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 	if !ok {
 		return fmt.Errorf("%w: nobody is called %q", ErrScenario, to)
 	}
+	number := w.sent + 1
+	if thief {
+		number = -1
+	}
+	body, err := w.words(number, d, to)
+	if err != nil {
+		return err
+	}
+	return w.write(d, p, body, crash, thief)
+}
+
+// words is a message as it is sealed: encoded and padded.
+func (w *world) words(number int, d *device, to string) ([]byte, error) {
+	said, err := inside.NewText(inside.NewID(), w.now, 0, inside.Text{Text: fmt.Sprintf("message %d from %s to %s", number, d.name, to)})
+	return said.Encode(), err
+}
+
+// write is send with the words of it.
+func (w *world) write(d *device, p *person, body []byte, crash string, thief bool) error {
 	w.now = w.now.Add(messageTakes)
 	number := w.sent + 1
 	if thief {
 		number = -1
 		w.counts.injected++
 	}
-	said, err := inside.NewText(inside.NewID(), w.now, 0, inside.Text{Text: fmt.Sprintf("message %d from %s to %s", number, d.name, to)})
-	if err != nil {
-		return err
-	}
-	body := said.Encode()
 	txn := newWrite()
 	letters, err := w.copies(d, p.addr.String(), body, number, &txn)
 	if err == nil && !thief && p != d.person {
@@ -75,20 +96,23 @@ func (w *world) send(d *device, to, crash string, thief bool) error {
 		letters = append(letters, own...)
 	}
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		w.counts.unsent++
 		return d.restart() // what was sealed of it is forgotten
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		return d.restart()
 	}
 	d.disk.commit(&txn)
 	if !thief {
 		w.sent = number
+		w.journal.message(number, d, p.name, w.now)
 		d.wrote[p.addr.String()] = true
-		w.written[number] = &text{d.name, to, w.now, body}
+		w.written[number] = &text{d.name, p.name, w.now, body}
 	}
 	if crash == crashAfter {
+		w.journal.crash(d, crash)
 		if err := d.restart(); err != nil { // the letters stand in the outbox
 			return err
 		}
@@ -172,6 +196,9 @@ func (w *world) seal(d *device, to peer, list *devicelist.List, body []byte, num
 	d.pairs[to] = x.Next
 	l.session, l.initial, l.body, l.ad = x.Session, x.Initial, x.Message, x.Next.Active().AD
 	l.chain = x.At.Chain
+	if d.loot != nil {
+		w.keep(d.loot, kin{to, x.Next.Active()})
+	}
 	l.after = func() error {
 		if before == nil {
 			if err := w.trace.handshake(&d.own.Party, &receiver, l.initial, signed); err != nil {
@@ -191,12 +218,17 @@ func (w *world) post(l *letter) error {
 	if to := w.find(l.to); to != nil {
 		to.mailbox = append(to.mailbox, l)
 	}
-	if l.after == nil {
-		return nil
+	if l.hands != nil {
+		w.trace.handed(l)
 	}
-	err := l.after()
-	l.after = nil
-	return err
+	if l.after != nil {
+		if err := l.after(); err != nil {
+			return err
+		}
+		l.after = nil
+	}
+	w.journal.letter(l)
+	return nil
 }
 
 // deliver opens up to n letters of a mailbox, all if n is 0, then sends the
@@ -207,10 +239,26 @@ func (w *world) deliver(d *device, n int, crash string) error {
 	}
 	now := slices.Clone(d.mailbox[:n])
 	d.mailbox = slices.Clone(d.mailbox[n:])
+	if err := w.followAll(d); err != nil {
+		return err
+	}
 	for _, l := range now {
 		if err := w.open(d, l, crash); err != nil {
 			return err
 		}
+	}
+	for d.stirred && len(d.parked) > 0 {
+		d.stirred = false
+		again := d.parked
+		d.parked = nil
+		for _, l := range again {
+			if err := w.open(d, l, ""); err != nil {
+				return err
+			}
+		}
+	}
+	if err := w.answer(d); err != nil {
+		return err
 	}
 	for _, p := range d.peers() {
 		if d.pairs[p].HeartbeatDue() && d.wrote[p.address] {
@@ -245,10 +293,13 @@ func (w *world) heartbeat(d *device, to peer) error {
 
 // open gives a device one letter. A refusal changes nothing and is counted.
 func (w *world) open(d *device, l *letter, crash string) error {
+	if l.said != nil {
+		return w.hear(d, l, crash)
+	}
 	txn := newWrite()
 	o, err := w.unseal(d, l, &txn)
 	if err != nil {
-		w.counts.refused[reason(err)]++
+		w.refuse(d, err)
 		return nil
 	}
 	switch {
@@ -262,22 +313,22 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		return fmt.Errorf("%w: %s opened a letter twice", ErrFault, d.name)
 	}
 	if crash == crashBefore {
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}
 	before := sessionOf(d.pairs[l.from], o.Session)
 	d.disk.commit(&txn)
 	d.pairs[l.from] = o.Next
-	w.events++
-	if !l.opened {
-		l.opened, l.readAt = true, w.events
-	}
-	if l.injected {
-		w.counts.accepted++
-	}
-	w.counts.opened++
+	d.read = append(d.read, txn.texts...)
+	w.taken(l)
 	if after := sessionOf(o.Next, o.Session); after != nil {
 		if err := w.trace.opened(after, before); err != nil {
+			return err
+		}
+	}
+	if d.passes != nil && l.message > 0 && !l.injected {
+		if err := w.write(d.passes, w.reads(d), l.text, "", true); err != nil {
 			return err
 		}
 	}
@@ -294,6 +345,7 @@ func (w *world) open(d *device, l *letter, crash string) error {
 		}
 	}
 	if crash == crashAfter { // the relay was not told, and brings it again
+		w.journal.crash(d, crash)
 		d.mailbox = append(d.mailbox, l)
 		return d.restart()
 	}
@@ -313,7 +365,7 @@ func (w *world) unseal(d *device, l *letter, txn *write) (o session.Opened, err 
 		return o, err
 	}
 	txn.changes = append(txn.changes, change{l.from, o.Change})
-	return o, nil
+	return o, w.absorb(d, sender, o.Plaintext, txn)
 }
 
 // sender is who a device takes the peer for, by the list it holds.

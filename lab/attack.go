@@ -24,6 +24,8 @@ type line struct {
 	base, head ratchet.State
 	opened     int
 	marks      []ratchet.State // heads on the way, one in reach of every number
+	origin     *line           // of a quantum thief: where it was crossed from
+	exchange   *exchange
 }
 
 type attack struct {
@@ -33,6 +35,8 @@ type attack struct {
 	tried   map[session.ID]bool   // first messages answered with stolen prekeys
 	current map[session.ID][]head // sending turns that were stolen, by session
 	opened  []bool                // by index of the letter
+	crossed map[crossing]bool     // of a quantum thief
+	hoard
 }
 
 // thiefTime is the thief's clock: no stolen key is too old by it.
@@ -40,7 +44,16 @@ var thiefTime = time.Unix(0, 0)
 
 // attack tries to open every letter with what was stolen.
 func (w *world) attack(l *loot) ([]bool, error) {
-	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters))}
+	a, err := w.ransack(l)
+	if err != nil {
+		return nil, err
+	}
+	return a.opened, nil
+}
+
+// ransack is attack, with all that the thief comes to have.
+func (w *world) ransack(l *loot) (*attack, error) {
+	a := &attack{world: w, loot: l, tried: map[session.ID]bool{}, current: map[session.ID][]head{}, opened: make([]bool, len(w.letters)), crossed: map[crossing]bool{}}
 	sessions, err := l.stolen()
 	if err != nil {
 		return nil, err
@@ -50,10 +63,13 @@ func (w *world) attack(l *loot) ([]bool, error) {
 			return nil, err
 		}
 	}
+	if err := a.sack(); err != nil {
+		return nil, err
+	}
 	for more := true; more; {
 		more = false
 		for _, letter := range w.letters {
-			if a.opened[letter.index] || letter.farewell || letter.from != l.self && letter.to != l.self {
+			if a.opened[letter.index] || letter.farewell || letter.said == nil && letter.from != l.self && letter.to != l.self {
 				continue
 			}
 			ok, err := a.try(letter)
@@ -65,16 +81,17 @@ func (w *world) attack(l *loot) ([]bool, error) {
 			}
 		}
 	}
-	return a.opened, nil
+	a.readLogs()
+	return a, nil
 }
 
 // take adds the ways that one stolen session opens.
 func (a *attack) take(p peer, s *session.Session) error {
-	in := &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: s.State, head: s.State}
-	a.lines = append(a.lines, in)
 	h := read(s.State)
+	in := &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: s.State, head: s.State, exchange: a.follows(&h)}
+	a.lines = append(a.lines, in)
 	if h.turn != sending {
-		return nil
+		return a.cross(in)
 	}
 	a.current[s.ID] = append(a.current[s.ID], h)
 	m, err := h.mirror().state()
@@ -87,7 +104,7 @@ func (a *attack) take(p peer, s *session.Session) error {
 		if err != nil {
 			return fmt.Errorf("%w: a state without memory: %w", ErrFault, err)
 		}
-		a.lines = append(a.lines, &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: m, head: m})
+		a.lines = append(a.lines, &line{from: p, to: a.loot.self, session: s.ID, ad: s.AD, base: m, head: m, exchange: in.exchange})
 	}
 	return nil
 }
@@ -122,7 +139,11 @@ func (h *head) mirror() *head {
 
 // try opens one letter in every way there is.
 func (a *attack) try(l *letter) (bool, error) {
-	for _, n := range a.lines {
+	if l.said != nil {
+		return a.eavesdrop(l)
+	}
+	for i := 0; i < len(a.lines); i++ { // a quantum thief's become more on the way
+		n := a.lines[i]
 		if n.from != l.from || n.to != l.to {
 			continue
 		}
@@ -147,7 +168,7 @@ func (a *attack) try(l *letter) (bool, error) {
 }
 
 func (a *attack) open(n *line, l *letter) (bool, error) {
-	o, err := n.head.Open(l.body, n.ad[:], thiefTime)
+	o, err := a.listen(n, l)
 	if errors.Is(err, ratchet.ErrEpoch) {
 		o, err = n.finish(l, err)
 	}
@@ -157,14 +178,32 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 			n.marks = append(n.marks, n.head)
 		}
 	} else if o, err = n.again(l); err != nil {
-		return false, nil
+		if o, err = a.lately(n, l, err); err != nil {
+			return false, nil
+		}
+		h := read(o.Next)
+		other := &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: o.Next, head: o.Next, origin: n.origin, exchange: n.exchange}
+		if n.to == a.loot.self {
+			other.exchange = a.follows(&h)
+		}
+		a.lines = append(a.lines, other)
+		n = other
 	} else if o.Ratcheted { // the sender went two ways from one state
-		a.lines = append(a.lines, &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: n.base, head: o.Next})
+		other := &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: n.base, head: o.Next, origin: n.origin, exchange: n.exchange}
+		if n.to == a.loot.self {
+			h := read(o.Next)
+			other.exchange = a.follows(&h)
+		}
+		a.lines = append(a.lines, other)
+		n = other
 	}
 	if !bytes.Equal(o.Plaintext, l.text) {
 		return false, fmt.Errorf("%w: the thief opened another text than was sent", ErrFault)
 	}
-	return true, nil
+	if err := a.cross(n); err != nil {
+		return false, err
+	}
+	return true, a.profit(l, o.Plaintext)
 }
 
 // finish opens a letter that rests on an epoch which the victim answered after
@@ -183,9 +222,13 @@ func (n *line) finish(l *letter, err error) (ratchet.Opened, error) {
 
 // again opens a letter with a state that the line has left behind.
 func (n *line) again(l *letter) (ratchet.Opened, error) {
-	o, err := n.base.Open(l.body, n.ad[:], thiefTime)
+	o, first := n.base.Open(l.body, n.ad[:], thiefTime)
+	err := first
 	for i := 0; err != nil && i < len(n.marks); i++ {
 		o, err = n.marks[i].Open(l.body, n.ad[:], thiefTime)
+	}
+	if err != nil {
+		err = first
 	}
 	return o, err
 }
@@ -201,7 +244,8 @@ func (a *attack) answer(l *letter) (*line, error) {
 	if sender == nil {
 		return nil, nil
 	}
-	keys, _, err := a.loot.keys(&in)
+	stolen := a.loot.prekeysIn(a.world)
+	keys, _, err := stolen.keys(&in)
 	if err != nil {
 		return nil, nil
 	}
@@ -211,7 +255,8 @@ func (a *attack) answer(l *letter) (*line, error) {
 		return nil, nil
 	}
 	s := ratchet.Respond(&acc.Secret, acc.RatchetKey)
-	return &line{from: l.from, to: l.to, session: in.ID, ad: acc.AD, base: s, head: s}, nil
+	h := read(s)
+	return &line{from: l.from, to: l.to, session: in.ID, ad: acc.AD, base: s, head: s, exchange: a.follows(&h)}, nil
 }
 
 // back goes the other way round. A thief who answered a first message and so

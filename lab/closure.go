@@ -18,20 +18,27 @@ type name struct {
 type role byte
 
 const (
-	rootKey    role = iota // of: the key itself
-	chainKey               // of: the chain's MAC seed, n: the number it is at
-	messageKey             // of: the chain's MAC seed, n: the number
-	private                // of: the public key
-	agreement              // of: hash of both public keys
-	oneTime                // of: the device, n: the prekey's id
-	kemKey                 // of: the device, n: the prekey's id
-	capsule                // of: the session
-	secret                 // of: the session, what the handshake agrees on
-	content                // n: the letter
-	epochKey               // of: the secret of an epoch itself
-	braidKey               // of: the authentication key of an epoch itself
-	drawn                  // of: hash of what a side drew for an epoch, a key's seed or the m of an answer
+	rootKey     role = iota // of: the key itself
+	chainKey                // of: the chain's MAC seed, n: the number it is at
+	messageKey              // of: the chain's MAC seed, n: the number
+	private                 // of: the public key
+	agreement               // of: hash of both public keys
+	oneTime                 // of: the device, n: the prekey's id
+	kemKey                  // of: the device, n: the prekey's id
+	capsule                 // of: the session
+	secret                  // of: the session, what the handshake agrees on
+	content                 // n: the letter
+	senderKey               // of: the chain's id, n: the index it is at
+	groupKey                // of: the chain's id, n: the index
+	epochSecret             // of: the secret itself
+	logEntry                // n: the entry
+	epochKey                // of: the secret of an epoch itself
+	braidKey                // of: the authentication key of an epoch itself
+	drawn                   // of: hash of what a side drew for an epoch, a key's seed or the m of an answer
 )
+
+// lastRole is the last of them.
+const lastRole = drawn
 
 func newGraph() *graph { return &graph{names: map[name]int32{}} }
 

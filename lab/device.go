@@ -8,7 +8,9 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
+	inside "github.com/pawl-chat/pawl/internal/content"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/internal/session"
 	"github.com/pawl-chat/pawl/prekeys"
@@ -19,6 +21,7 @@ import (
 var (
 	errGone    = errors.New("lab: the prekey is gone")
 	errRevoked = errors.New("lab: the sender's device is not on the list")
+	errDoubt   = errors.New("lab: the safety number differs")
 	errNobody  = errors.New("lab: the relay knows no such account")
 )
 
@@ -36,6 +39,13 @@ type device struct {
 	revoked bool
 	setBack bool            // it runs on an old copy of itself
 	wrote   map[string]bool // addresses it has sent something to
+	parked  []*letter       // group messages whose keys have not come
+	due     []receipt       // to be sent
+	read    []inside.ID     // messages between two people that nobody has acknowledged
+	loot    *loot           // somebody else's from the first: every state it seals from is the thief's
+	passes  *device         // of a relay in the middle: seals for the other side what this one opens
+	doubts  map[string]bool // addresses whose safety number was found to differ
+	stirred bool            // keys or entries have come since parked ones were looked at
 }
 
 func (d *device) peer() peer { return peer{d.own.Address, d.own.Device} }
@@ -50,6 +60,7 @@ type disk struct {
 	sessions map[peer]map[session.ID]stored
 	replay   []byte
 	lists    map[string][][]byte // device lists held, by address
+	shelves  map[groups.ID]*shelf
 }
 
 // row names a private prekey.
@@ -69,12 +80,12 @@ type stored struct{ head, skipped []byte }
 
 func newDisk(p x3dh.Party, sign ed25519.PrivateKey) disk {
 	var replay x3dh.ReplayTable
-	return disk{party: p, sign: sign, prekeys: map[row]kept{}, sessions: map[peer]map[session.ID]stored{}, replay: replay.Record(), lists: map[string][][]byte{}}
+	return disk{party: p, sign: sign, prekeys: map[row]kept{}, sessions: map[peer]map[session.ID]stored{}, replay: replay.Record(), lists: map[string][][]byte{}, shelves: map[groups.ID]*shelf{}}
 }
 
 func (d *disk) copy() disk {
 	c := *d
-	c.prekeys, c.lists = maps.Clone(d.prekeys), maps.Clone(d.lists)
+	c.prekeys, c.lists, c.shelves = maps.Clone(d.prekeys), maps.Clone(d.lists), maps.Clone(d.shelves)
 	c.sessions = make(map[peer]map[session.ID]stored, len(d.sessions))
 	for p, s := range d.sessions {
 		c.sessions[p] = maps.Clone(s)
@@ -88,6 +99,10 @@ type write struct {
 	erase   []row
 	replay  []byte
 	lists   map[string][][]byte
+	shelves map[groups.ID]*shelf
+	// receipts are to be sent once the rest is durable.
+	receipts []receipt
+	texts    []inside.ID
 }
 
 func newWrite() write { return write{lists: map[string][][]byte{}} }
@@ -125,6 +140,7 @@ func (d *disk) commit(w *write) {
 	for a, entries := range w.lists {
 		d.lists[a] = entries
 	}
+	maps.Copy(d.shelves, w.shelves)
 }
 
 // restart reads everything back from the disk.
@@ -156,7 +172,10 @@ func (d *disk) pair(p peer) (session.Pair, error) {
 // the relay shows, and returns it with what to store. The first list seen is
 // pinned.
 func (w *world) look(d *device, addr string) (devicelist.List, [][]byte, error) {
-	shown := w.relay.account(addr)
+	if d.doubts[addr] {
+		return devicelist.List{}, nil, errDoubt
+	}
+	shown := w.relay.account(d, addr)
 	if len(shown) == 0 {
 		return devicelist.List{}, nil, errNobody
 	}
@@ -269,7 +288,9 @@ func (d *disk) keys(in *x3dh.Initial) (x3dh.Keys, []row, error) {
 func (w *world) upload(d *device, up prekeys.Upload, private []prekeys.Private) error {
 	for i := range private {
 		info := private[i].Info()
-		d.disk.prekeys[row{info.Kind, info.ID}] = kept{info, private[i].Record()}
+		r, k := row{info.Kind, info.ID}, kept{info, private[i].Record()}
+		d.disk.prekeys[r] = k
+		w.trace.remember(d.peer(), r, k)
 	}
 	w.relay.upload(d.peer(), &up)
 	return d.restart()
@@ -287,6 +308,9 @@ func (w *world) tick(d *device) error {
 		}
 		txn.changes = append(txn.changes, change{p, ch})
 		d.pairs[p] = next
+	}
+	if err := w.age(d, w.now, &txn); err != nil {
+		return err
 	}
 	d.disk.commit(&txn)
 	for _, l := range bye {
@@ -331,16 +355,5 @@ func (w *world) maintain(d *device) error {
 
 // peers lists whom the device has sessions with, in one order in every run.
 func (d *device) peers() []peer {
-	return slices.SortedFunc(maps.Keys(d.pairs), func(a, b peer) int {
-		if a.address != b.address {
-			if a.address < b.address {
-				return -1
-			}
-			return 1
-		}
-		if a.device < b.device {
-			return -1
-		}
-		return 1
-	})
+	return slices.SortedFunc(maps.Keys(d.pairs), comparePeers)
 }

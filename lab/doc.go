@@ -1,6 +1,6 @@
 // Package lab is a laboratory for the protocol: a small world of people,
 // devices and a relay in which the real packages (device lists, prekeys, the
-// handshake, session choice, the ratchet) do all the work, in which states are
+// handshake, session choice, the ratchet, groups and their logs) do all the work, in which states are
 // stolen, and in which two judges say of each message whether the thief can
 // read it. It implements spec/lab.md.
 //
@@ -17,6 +17,6 @@
 // what is done and what is judged, not the bytes (R-LAB-12).
 //
 // Not its concern: padding, receipts, repairs and whatever else the client puts
-// around sessions; groups; real networks and disks (docs/design/scenarios.md has
+// around sessions and groups; real networks and disks (docs/design/scenarios.md has
 // those).
 package lab

@@ -33,6 +33,9 @@ func (w *world) forge(v *Verdict, l *loot) error {
 			v.FooledBy = append(v.FooledBy, other.name)
 		}
 	}
+	if err := w.forgeInGroups(v, l); err != nil {
+		return err
+	}
 	slices.Sort(v.Forges)
 	slices.Sort(v.FooledBy)
 	return nil

@@ -32,11 +32,16 @@ type Verdict struct {
 	// Public is how many messages written before the theft had MAC keys that
 	// anybody knew by then: what was said in them proves nothing any more.
 	Public int
+	// Signing is how many group messages written before the theft were signed with
+	// keys that the members had been told by then: any of them can have made those.
+	Signing int
 	// Forges names the devices that would take, when the run ends, a message
 	// made from what was stolen for one of the victim's, within their session;
 	// FooledBy names those in whose name a message would be taken by the victim.
 	Forges   []string
 	FooledBy []string
+	// Entries is how many entries of group logs the thief reads.
+	Entries int
 	// Agree says that both judges say the same of each sealed copy; Differ
 	// lists messages of which they do not.
 	Agree  bool
@@ -45,14 +50,18 @@ type Verdict struct {
 
 // judge lets both judges look at one theft (R-LAB-06, R-LAB-07).
 func (w *world) judge(x *index, l *loot) (Verdict, int, error) {
-	v := Verdict{At: l.name, Who: l.victim, Agree: true, Public: l.public, Sent: l.sent, Wire: l.wire}
-	opened, err := w.attack(l)
+	v := Verdict{At: l.name, Who: l.victim, Agree: true, Public: l.public, Signing: l.signing, Sent: l.sent, Wire: l.wire}
+	thief, err := w.ransack(l)
 	if err != nil {
 		return v, 0, err
 	}
+	opened := thief.opened
 	known, err := l.known()
 	if err != nil {
 		return v, 0, err
+	}
+	if l.quantum {
+		known = append(known, w.trace.agreements()...)
 	}
 	follows := x.close(known)
 	cells := 0
@@ -70,9 +79,20 @@ func (w *world) judge(x *index, l *loot) (Verdict, int, error) {
 		}
 		if letter.counted() && opened[letter.index] {
 			open[letter.message] = true
-			if letter.readAt > 0 && letter.readAt <= l.mark {
+			if letter.readAt > 0 && letter.readAt <= l.mark && (letter.said == nil || letter.to == l.self) {
 				wasRead[letter.message] = true
 			}
+		}
+	}
+	for _, e := range w.entries {
+		cells++
+		n := x.names[name{role: logEntry, n: uint64(e.index)}]
+		if follows[n] != thief.log[e.index] {
+			v.Agree = false
+			v.Differ = append(v.Differ, 0)
+		}
+		if thief.log[e.index] {
+			v.Entries++
 		}
 	}
 	w.measure(&v, l, open, wasRead)
@@ -86,7 +106,7 @@ func (w *world) judge(x *index, l *loot) (Verdict, int, error) {
 func (w *world) measure(v *Verdict, l *loot, open, wasRead map[int]bool) {
 	concerns := map[int]bool{}
 	for _, letter := range w.letters {
-		if letter.counted() && (letter.from.address == l.self.address || letter.to.address == l.self.address) {
+		if letter.counted() && letter.concerns(l) {
 			concerns[letter.message] = true
 		}
 	}
@@ -116,6 +136,15 @@ func (w *world) measure(v *Verdict, l *loot, open, wasRead map[int]bool) {
 		}
 	}
 	v.Closed = w.sent - len(v.Opened)
+}
+
+// concerns reports whether l belongs to a conversation of the victim's, or to a
+// group that it was in.
+func (l *letter) concerns(of *loot) bool {
+	if l.from.address == of.self.address || l.to.address == of.self.address {
+		return true
+	}
+	return l.said != nil && of.shelves[l.said.group] != nil
 }
 
 // forgeable counts the messages among letters whose MAC keys are public: with

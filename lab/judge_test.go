@@ -2,7 +2,6 @@ package lab
 
 import (
 	"reflect"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -311,27 +310,6 @@ func TestR_LAB_12_Seeds(t *testing.T) {
 	}
 	if reflect.DeepEqual(runs[0].Verdicts, runs[2].Verdicts) {
 		t.Error("two seeds, one report")
-	}
-}
-
-// R-LAB-11: a long run takes memory in proportion to its letters, and no more.
-func TestR_LAB_11_LongRun(t *testing.T) {
-	s := large()
-	s.Steps[0].Count, s.Steps[0].Thefts = 10_000, 4
-	w, err := s.play(t.Context(), 4, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&m)
-	r, err := w.report(t.Context(), s, 4)
-	if err != nil || !r.Met || r.Messages != 10_000 {
-		t.Fatal(err, r)
-	}
-	t.Log(m.HeapAlloc>>20, "MiB,", m.HeapAlloc/uint64(r.Letters), "bytes a letter,", len(w.trace.names), "values,", len(w.trace.heads), "rules")
-	if m.HeapAlloc > 64<<20 {
-		t.Errorf("%d MiB for 10 000 messages", m.HeapAlloc>>20)
 	}
 }
 

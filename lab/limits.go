@@ -1,6 +1,6 @@
 package lab
 
-// What a scenario file can make a run cost (spec/limits.md).
+// What a scenario file can make a run cost, and a trace its judges (R-LAB-26; spec/limits.md).
 const (
 	// MaxScenario is the longest scenario file in bytes.
 	MaxScenario = 1 << 20
@@ -14,4 +14,10 @@ const (
 	MaxThefts = 200
 	// MaxHours is how much time passes in it.
 	MaxHours = 24 * 366
+	// MaxTrace is the longest trace in bytes.
+	MaxTrace = 256 << 20
+	// MaxPremises is how many values another is made from.
+	MaxPremises = 16
+	// MaxItem is the longest item of a trace in bytes.
+	MaxItem = 2 << 20
 )

@@ -1,15 +1,20 @@
 package lab
 
-import "github.com/pawl-chat/pawl/prekeys"
+import (
+	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/prekeys"
+)
 
 // relay is the server in between: what it stores and how it misbehaves. It
 // sees every letter and no key.
 type relay struct {
 	directory map[string]*person // whom it shows for an address
 	stock     map[peer]*stock
-	frozen    map[string]int // addresses whose newer device lists it withholds: entries shown
-	noOneTime map[peer]bool  // devices whose one-time prekeys it withholds
+	views     map[view]*person // whom it shows somebody else than others
+	frozen    map[view]int     // device lists of which it shows, to one or to all, that many entries
+	noOneTime map[peer]bool    // devices whose one-time prekeys it withholds
 	forged    map[peer]*device
+	logs      map[groups.ID]*logbook
 }
 
 // stock is what a device has uploaded and nobody has taken.
@@ -20,10 +25,12 @@ type stock struct {
 
 func newRelay() relay {
 	return relay{
-		directory: map[string]*person{}, stock: map[peer]*stock{}, frozen: map[string]int{},
-		noOneTime: map[peer]bool{}, forged: map[peer]*device{},
+		directory: map[string]*person{}, stock: map[peer]*stock{}, views: map[view]*person{}, frozen: map[view]int{},
+		noOneTime: map[peer]bool{}, forged: map[peer]*device{}, logs: map[groups.ID]*logbook{},
 	}
 }
+
+func (r *relay) log(g groups.ID) *logbook { return r.logs[g] }
 
 func (r *relay) upload(p peer, u *prekeys.Upload) {
 	s := r.stock[p]
@@ -37,15 +44,25 @@ func (r *relay) upload(p peer, u *prekeys.Upload) {
 	}
 }
 
-// account returns the device list's history as the relay shows it.
-func (r *relay) account(address string) [][]byte {
+// view is what the relay shows of an address to somebody; to everybody if by is
+// empty.
+type view struct{ by, of string }
+
+// account returns the device list's history as the relay shows it to d.
+func (r *relay) account(d *device, address string) [][]byte {
 	p, ok := r.directory[address]
 	if !ok {
 		return nil
 	}
+	own := view{d.own.Address, address}
+	if stand := r.views[own]; stand != nil && !d.person.false {
+		p = stand
+	}
 	entries := p.entries
-	if n, ok := r.frozen[address]; ok && n < len(entries) {
-		return entries[:n]
+	for _, v := range []view{{"", address}, own} {
+		if n, ok := r.frozen[v]; ok && n < len(entries) {
+			entries = entries[:n]
+		}
 	}
 	return entries
 }

@@ -33,30 +33,38 @@ type Scenario struct {
 
 // Step is one action. Which fields count is said by Do.
 type Step struct {
-	Do      string   `toml:"do"`
-	Who     string   `toml:"who"`
-	To      string   `toml:"to"`
-	As      string   `toml:"as"`
-	Theft   string   `toml:"theft"`
-	What    string   `toml:"what"`
-	Count   int      `toml:"count"`
-	Crash   string   `toml:"crash"`
-	Hours   int      `toml:"hours"`
-	Between []string `toml:"between"`
-	Loss    int      `toml:"loss"`    // percent of letters
-	Late    int      `toml:"late"`    // percent of letters
-	Twice   int      `toml:"twice"`   // percent of letters
-	Thefts  int      `toml:"thefts"`  // of the first of between, evenly spread
-	Oneway  bool     `toml:"one-way"` // only the first of between writes
+	Do       string   `toml:"do"`
+	Who      string   `toml:"who"`
+	To       string   `toml:"to"`
+	As       string   `toml:"as"`
+	Theft    string   `toml:"theft"`
+	What     string   `toml:"what"`
+	Count    int      `toml:"count"`
+	Crash    string   `toml:"crash"`
+	Hours    int      `toml:"hours"`
+	Between  []string `toml:"between"`
+	Group    string   `toml:"group"`
+	With     []string `toml:"with"`     // people let in at once
+	Loss     int      `toml:"loss"`     // percent of letters
+	Late     int      `toml:"late"`     // percent of letters
+	Twice    int      `toml:"twice"`    // percent of letters
+	Burst    int      `toml:"burst"`    // at most so many messages in a row, 6 if 0; with 1, each is delivered at once
+	Receipts bool     `toml:"receipts"` // what is delivered is acknowledged
+	Thefts   int      `toml:"thefts"`   // of the first of between, evenly spread
+	Quantum  bool     `toml:"quantum"`  // the thief knows every X25519 private key
+	Oneway   bool     `toml:"one-way"`  // only the first of between writes
 }
 
 // Expectation is what a verdict is to say. A field left out is not held.
 type Expectation struct {
 	At       string   `toml:"at"`
-	Opened   *string  `toml:"opened"` // ranges of message numbers: "3-7 9"
-	Healed   *int     `toml:"healed"` // -1: not seen
+	Opened   *string  `toml:"opened"`        // ranges of message numbers: "3-7 9"
+	Healed   *int     `toml:"healed"`        // -1: not seen
+	Within   *int     `toml:"healed-within"` // at most so many
 	Read     *int     `toml:"read-before"`
 	Public   *int     `toml:"public"`
+	Signing  *int     `toml:"signing"`
+	Entries  *int     `toml:"entries"` // of group logs
 	Forges   []string `toml:"forges"`
 	FooledBy []string `toml:"fooled-by"`
 }
@@ -67,6 +75,7 @@ type Outcome struct {
 	Unsent   *int           `toml:"unsent"`
 	Accepted *int           `toml:"accepted"` // letters of thieves that devices took
 	Public   *int           `toml:"public"`   // messages whose MAC keys anybody knows in the end
+	Found    *int           `toml:"found"`    // lies of the relay that somebody found out
 	Refused  map[string]int `toml:"refused"`  // by reason
 }
 
@@ -118,7 +127,7 @@ func (s *Scenario) check() error {
 		switch {
 		case !ok:
 			return fail("step %d: there is no action %q", i+1, st.Do)
-		case st.Count < 0 || st.Hours < 0 || st.Thefts < 0 || st.Loss < 0 || st.Loss > 100 || st.Late < 0 || st.Late > 100 || st.Twice < 0 || st.Twice > 100:
+		case st.Count < 0 || st.Burst < 0 || st.Hours < 0 || st.Thefts < 0 || st.Loss < 0 || st.Loss > 100 || st.Late < 0 || st.Late > 100 || st.Twice < 0 || st.Twice > 100:
 			return fail("step %d: a number is out of range", i+1)
 		case st.Crash != "" && st.Crash != crashBefore && st.Crash != crashAfter:
 			return fail("step %d: a crash is %q or %q", i+1, crashBefore, crashAfter)
@@ -133,6 +142,12 @@ func (s *Scenario) check() error {
 		case act.thief:
 			named[st.As] = true
 			thefts++
+		}
+		if st.Do == "middle" && st.As != "" {
+			for _, who := range st.Between {
+				named[inMiddle(st.As, who)] = true
+				thefts++
+			}
 		}
 		for n := range st.Thefts {
 			named[theftName(n)] = true
@@ -213,8 +228,13 @@ func (e *Expectation) met(v *Verdict) (missed []string) {
 		}
 	}
 	number("healed", e.Healed, v.Healed)
+	if e.Within != nil && (v.Healed < 0 || v.Healed > *e.Within) {
+		miss("healed-within", *e.Within, v.Healed)
+	}
 	number("read-before", e.Read, v.Read)
 	number("public", e.Public, v.Public)
+	number("signing", e.Signing, v.Signing)
+	number("entries", e.Entries, v.Entries)
 	if e.Forges != nil && !slices.Equal(e.Forges, v.Forges) {
 		miss("forges", e.Forges, v.Forges)
 	}
@@ -237,6 +257,7 @@ func (o *Outcome) met(r *Report) (missed []string) {
 	number("unsent", o.Unsent, r.Unsent)
 	number("accepted", o.Accepted, r.Accepted)
 	number("public", o.Public, r.Public)
+	number("found", o.Found, r.Found)
 	if o.Refused != nil {
 		for why, n := range o.Refused {
 			number("refused: "+why, &n, r.Refused[why])

@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/pawl-chat/pawl/groups"
 )
 
 // action is what a word of a scenario does.
@@ -32,6 +35,15 @@ func acts() map[string]action {
 		"compromise":  {do: (*world).doCompromise, thief: true},
 		"impersonate": {do: (*world).doImpersonate},
 		"substitute":  {do: (*world).doSubstitute, thief: true},
+		"group":       {do: (*world).doGroup},
+		"join":        {do: member((*world).doJoin)},
+		"remove":      {do: member((*world).doRemove)},
+		"leave":       {do: member(alters(groups.Leave))},
+		"rekey":       {do: member(alters(groups.Rekey))},
+		"say":         {do: member((*world).doSay)},
+		"fork":        {do: (*world).doFork},
+		"middle":      {do: (*world).doMiddle},
+		"compare":     {do: (*world).doCompare},
 		"withhold":    {do: func(w *world, st *Step) error { return w.withhold(st, true) }},
 		"relent":      {do: func(w *world, st *Step) error { return w.withhold(st, false) }},
 	}
@@ -142,7 +154,7 @@ func (w *world) doDeliver(st *Step) error {
 	return nil
 }
 
-// doTalk lets two people talk as the seed has it: runs of messages, of which
+// doTalk lets two people talk (R-LAB-37 measures such talks) as the seed has it: runs of messages, of which
 // some are lost, late or doubled, and thefts in between.
 func (w *world) doTalk(st *Step) error {
 	if len(st.Between) != 2 {
@@ -159,12 +171,13 @@ func (w *world) doTalk(st *Step) error {
 	speaker, run := 0, 0
 	percent := func(p int) bool { return p > 0 && w.random.IntN(100) < p }
 	stolen := 0
+	burst, prompt := cmp.Or(st.Burst, 6), st.Burst == 1
 	for n := range st.Count {
 		for ; stolen < st.Thefts && stolen*st.Count <= n*st.Thefts; stolen++ {
-			w.compromise(both[0], theftName(stolen))
+			w.compromise(both[0], theftName(stolen)).quantum = st.Quantum
 		}
 		if run == 0 {
-			run = 1 + w.random.IntN(6)
+			run = 1 + w.random.IntN(burst)
 			if !st.Oneway {
 				speaker = 1 - speaker
 			}
@@ -189,12 +202,21 @@ func (w *world) doTalk(st *Step) error {
 				return err
 			}
 		}
-		if w.random.IntN(3) > 0 {
+		if prompt || w.random.IntN(3) > 0 {
 			if err := w.deliver(to, 0, ""); err != nil {
 				return err
 			}
+			if st.Receipts {
+				last := len(from.mailbox)
+				if err := w.acknowledge(to, from); err != nil {
+					return err
+				}
+				if len(from.mailbox) > last && percent(st.Loss) {
+					from.mailbox = from.mailbox[:last]
+				}
+			}
 		}
-		if w.random.IntN(3) > 0 {
+		if prompt || w.random.IntN(3) > 0 {
 			if err := w.deliver(from, 0, ""); err != nil {
 				return err
 			}
@@ -232,7 +254,7 @@ func (w *world) doLink(st *Step) error {
 func (w *world) doCompromise(st *Step) error {
 	d, err := w.device(st.Who)
 	if err == nil {
-		w.compromise(d, st.As)
+		w.compromise(d, st.As).quantum = st.Quantum
 	}
 	return err
 }
@@ -242,8 +264,16 @@ func (w *world) doImpersonate(st *Step) error {
 		if l.name != st.Theft {
 			continue
 		}
+		write := func() error { return w.impersonate(l, w.find(l.self), st.To) }
+		if st.Group != "" {
+			g, ok := w.groups[st.Group]
+			if !ok {
+				return fmt.Errorf("%w: no group %q", ErrScenario, st.Group)
+			}
+			write = func() error { return w.intrude(l, w.find(l.self), g) }
+		}
 		for range max(1, st.Count) {
-			if err := w.impersonate(l, w.find(l.self), st.To); err != nil {
+			if err := write(); err != nil {
 				return err
 			}
 		}
@@ -263,10 +293,17 @@ func (w *world) doSubstitute(st *Step) error {
 	if err != nil {
 		return err
 	}
-	w.compromise(stand.devices[0], st.As)
-	switch st.What {
-	case "account":
-	case "prekeys":
+	l := w.compromise(stand.devices[0], st.As)
+	switch {
+	case st.What == "account" && st.To != "":
+		if w.people[st.To] == nil {
+			return fmt.Errorf("%w: nobody is called %q", ErrScenario, st.To)
+		}
+		w.show(w.people[st.To], p, stand)
+		stand.devices[0].loot = l
+	case st.What == "account":
+		stand.devices[0].loot = l
+	case st.What == "prekeys":
 		w.relay.directory[p.addr.String()] = p
 		w.relay.forged[p.devices[0].peer()] = stand.devices[0]
 	default:
@@ -285,9 +322,21 @@ func (w *world) withhold(st *Step, on bool) error {
 	case "one-time prekeys":
 		w.relay.noOneTime[d.peer()] = on
 	case "device list":
-		delete(w.relay.frozen, d.own.Address)
+		all := view{of: d.own.Address}
+		delete(w.relay.frozen, all)
 		if on {
-			w.relay.frozen[d.own.Address] = len(d.person.entries)
+			w.relay.frozen[all] = len(d.person.entries)
+		}
+	case "group log":
+		g, ok := w.groups[st.Group]
+		if !ok {
+			return fmt.Errorf("%w: no group %q", ErrScenario, st.Group)
+		}
+		b := w.relay.log(g)
+		n := len(b.shown(d.own.Address))
+		delete(b.frozen, d.own.Address)
+		if on {
+			b.frozen[d.own.Address] = n
 		}
 	case "mail":
 		if on {
@@ -295,7 +344,7 @@ func (w *world) withhold(st *Step, on bool) error {
 		}
 		return w.release(d, 0)
 	default:
-		return fmt.Errorf("%w: a relay withholds mail, one-time prekeys or a device list", ErrScenario)
+		return fmt.Errorf("%w: a relay withholds mail, one-time prekeys, a device list or a group log", ErrScenario)
 	}
 	return nil
 }

@@ -28,6 +28,10 @@ type trace struct {
 	agreed  int                 // values and steps seen again, alike
 	members map[name]bool       // what is drawn already
 	signed  map[session.ID]name // the responder's signed prekey
+	// What only a quantum thief is given (R-LAB-36): private ratchet keys by public
+	// ones, and X25519 prekeys.
+	privates map[key]key
+	curve    map[peer]map[row]kept
 }
 
 // origin is what a DH step mixes: the root key before, the agreement, and the
@@ -35,7 +39,7 @@ type trace struct {
 type origin [2 + ratchet.MaxWaiting]name
 
 func newTrace() *trace {
-	return &trace{graph: newGraph(), values: map[name]key{}, steps: map[name]origin{}, members: map[name]bool{}, signed: map[session.ID]name{}}
+	return &trace{graph: newGraph(), values: map[name]key{}, steps: map[name]origin{}, members: map[name]bool{}, signed: map[session.ID]name{}, privates: map[key]key{}, curve: map[peer]map[row]kept{}}
 }
 
 // see holds a value against what an earlier record had under its name.
@@ -181,6 +185,7 @@ func (t *trace) sealed(s *session.Session, before *session.Session, l *letter) e
 		}
 		t.exchanged(&b, &a)
 	}
+	t.ratchets(&a)
 	n := uint64(a.number) - 1
 	chain, message := name{chainKey, a.seed, n}, name{messageKey, a.seed, n}
 	l.seed, l.number = a.seed, a.number-1

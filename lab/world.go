@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/address"
 	"github.com/pawl-chat/pawl/internal/devicelist"
 	"github.com/pawl-chat/pawl/x3dh"
@@ -44,6 +45,10 @@ type world struct {
 	events  int // letters opened
 	backups map[string]backup
 	lists   map[key]devicelist.List // verified, by the hash of their history
+	groups  map[string]groups.ID    // by name
+	made    []groups.ID             // in order
+	entries []*entry                // of all groups' logs, as they were placed
+	journal *journal                // of a run that is recorded
 }
 
 // backup is a copy of a disk that somebody may go back to.
@@ -62,6 +67,7 @@ type text struct {
 // counts is what happened in a run.
 type counts struct {
 	opened, unsent, injected, accepted int
+	found                              int // lies that somebody found out
 	refused                            map[string]int
 }
 
@@ -85,7 +91,7 @@ type peer struct {
 func newWorld(seed uint64, k *kits) *world {
 	return &world{
 		kits: k, random: rand.New(rand.NewPCG(seed, 0x1ab)), now: began, people: map[string]*person{}, relay: newRelay(), trace: newTrace(),
-		written: map[int]*text{}, backups: map[string]backup{}, lists: map[key]devicelist.List{}, counts: counts{refused: map[string]int{}},
+		written: map[int]*text{}, backups: map[string]backup{}, lists: map[key]devicelist.List{}, groups: map[string]groups.ID{}, counts: counts{refused: map[string]int{}},
 	}
 }
 
@@ -135,6 +141,7 @@ func (w *world) link(p *person) (*device, error) {
 	}
 	p.devices = append(p.devices, d)
 	w.devices = append(w.devices, d)
+	w.journal.device(d)
 	w.relay.directory[p.addr.String()] = p
 	d.disk.identity = d.own.IdentityKey.Export()
 	return d, w.upload(d, k.upload, k.private)

@@ -25,7 +25,7 @@ func TestR_LAB_01_Actions(t *testing.T) {
 	}
 	for seed := range 40 {
 		n := seed
-		for _, do := range names(tell(func(k int) int { n = n*1103515245 + 12345; return n >> 8 & 0xffff % k }, 40).Steps) {
+		for _, do := range names(Story(Topic(seed%4), func(k int) int { n = n*1103515245 + 12345; return n >> 8 & 0xffff % k }, 40).Steps) {
 			used[do] = true
 		}
 	}

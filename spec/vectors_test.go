@@ -1,8 +1,6 @@
 package spec
 
 import (
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"go/ast"
 	"go/token"
@@ -49,112 +47,36 @@ func rules(t *testing.T, files fs.FS) (*cddl.Spec, map[string]string) {
 	return s, excused
 }
 
-// object is an encoded object found inside a vector.
-type object struct {
-	rule    string
-	encoded []byte
-	refuses bool
-}
-
-// objects finds every JSON object below v that names a rule and an encoding.
-func objects(v any) ([]object, error) {
-	var out []object
-	var walk func(any) error
-	walk = func(v any) error {
-		switch v := v.(type) {
-		case []any:
-			for _, e := range v {
-				if err := walk(e); err != nil {
-					return err
-				}
-			}
-		case map[string]any:
-			rule, named := v["cddl"].(string)
-			text, encoded := v["encoded"].(string)
-			switch {
-			case named && !encoded:
-				return fmt.Errorf("has cddl without encoded")
-			case named:
-				b, err := hex.DecodeString(text)
-				if err != nil || text != strings.ToLower(text) {
-					return fmt.Errorf("encoded is not lower-case hexadecimal")
-				}
-				refuses, _ := v["cddl_refuses"].(bool)
-				out = append(out, object{rule, b, refuses})
-			}
-			for _, e := range v {
-				if err := walk(e); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	}
-	return out, walk(v)
-}
-
 // checkVectors holds one vector file against the conventions and the rules and
 // adds the rules it reached.
-func checkVectors(name string, b []byte, s *cddl.Spec, errorNames map[string]bool, reached map[string]bool) (problems []string) {
+func checkVectors(name string, b []byte, r Rules, errorNames map[string]bool, reached map[string]bool) (problems []string) {
 	say := func(format string, args ...any) {
 		problems = append(problems, name+": "+fmt.Sprintf(format, args...))
 	}
-	var doc struct {
-		Area    string
-		Vectors []map[string]any
-	}
-	if err := json.Unmarshal(b, &doc); err != nil {
+	doc, err := ReadVectors(b)
+	if err != nil {
 		say("%v", err)
 		return
 	}
 	if want := strings.TrimSuffix(path.Base(name), ".json"); doc.Area != want {
 		say("area is %q, want %q", doc.Area, want)
 	}
-	seen := map[string]bool{}
+	for _, p := range doc.Form() {
+		say("%s", p)
+	}
 	kinds := map[string]int{}
-	for i, v := range doc.Vectors {
-		id, _ := v["name"].(string)
-		if id == "" || seen[id] {
-			say("vector %d: the name %q is empty or taken", i, id)
+	for i := range doc.Vectors {
+		v := &doc.Vectors[i]
+		kinds[v.Kind]++
+		if v.Kind == "negative" && v.ErrorName() != "" && !errorNames[v.ErrorName()] {
+			say("%s: the reason %q does not begin with the name of an error", v.Name, v.Reason)
 		}
-		seen[id] = true
-		kind, _ := v["kind"].(string)
-		reason, _ := v["reason"].(string)
-		kinds[kind]++
-		switch kind {
-		case "positive":
-			if reason != "" {
-				say("%s: a positive vector has a reason", id)
-			}
-		case "negative":
-			word, _, _ := strings.Cut(reason, ":")
-			word = word[strings.LastIndexByte(word, '.')+1:]
-			if !errorNames[word] {
-				say("%s: the reason %q does not begin with the name of an error", id, reason)
-			}
-		default:
-			say("%s: kind is %q", id, kind)
+		used, faults := r.Fits(v)
+		for _, p := range faults {
+			say("%s: %s", v.Name, p)
 		}
-		objs, err := objects(v)
-		if err != nil {
-			say("%s: %v", id, err)
-		}
-		for _, o := range objs {
-			used, err := s.Match(o.rule, o.encoded)
-			switch {
-			case o.refuses && kind != "negative":
-				say("%s: cddl_refuses belongs to negative vectors", id)
-			case o.refuses && err == nil:
-				say("%s: %s does not refuse the object", id, o.rule)
-			case kind == "positive" && err != nil:
-				say("%s: %s: %v", id, o.rule, err)
-			case kind == "positive":
-				for _, r := range used {
-					reached[r] = true
-				}
-			case !slices.Contains(s.Rules(), o.rule):
-				say("%s: there is no rule %q", id, o.rule)
-			}
+		for _, r := range used {
+			reached[r] = true
 		}
 	}
 	if kinds["positive"] == 0 || kinds["negative"] == 0 {
@@ -207,7 +129,7 @@ func TestVectorsFitTheCDDL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report(t, checkVectors(n, b, s, errs, reached))
+		report(t, checkVectors(n, b, Rules{s}, errs, reached))
 	}
 	for _, r := range s.Rules() {
 		reason, ok := excused[r]
@@ -230,7 +152,7 @@ func TestVectorCheckFindsFaults(t *testing.T) {
 	good := `{"area":"x","vectors":[
 		{"name":"p","kind":"positive","cddl":"a","encoded":"8101"},
 		{"name":"n","kind":"negative","reason":"x.ErrMalformed: short","cddl":"a","encoded":"80","cddl_refuses":true}]}`
-	if got := checkVectors("vectors/x.json", []byte(good), s, errs, reached); len(got) != 0 {
+	if got := checkVectors("vectors/x.json", []byte(good), Rules{s}, errs, reached); len(got) != 0 {
 		t.Fatal(got)
 	}
 	if !reached["a"] || !reached["b"] || reached["c"] {
@@ -253,7 +175,7 @@ func TestVectorCheckFindsFaults(t *testing.T) {
 		{`{"area"`, `{{"area"`, "invalid"},
 	} {
 		text := strings.Replace(good, c.old, c.new, 1)
-		got := checkVectors("vectors/x.json", []byte(text), s, errs, map[string]bool{})
+		got := checkVectors("vectors/x.json", []byte(text), Rules{s}, errs, map[string]bool{})
 		if !slices.ContainsFunc(got, func(p string) bool { return strings.Contains(p, c.want) }) {
 			t.Errorf("%s for %s: %q", c.new, c.old, got)
 		}

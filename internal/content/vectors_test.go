@@ -7,12 +7,15 @@ import (
 	"flag"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pawl-chat/pawl/internal/codec"
+	"github.com/pawl-chat/pawl/internal/conform"
 	"github.com/pawl-chat/pawl/internal/content"
+	"github.com/pawl-chat/pawl/spec"
 )
 
 var update = flag.Bool("update", false, "write the test vectors")
@@ -228,36 +231,21 @@ func TestVectors(t *testing.T) {
 	if !bytes.Equal(got, pinned) {
 		t.Error("the code makes other vectors than the pinned ones")
 	}
-	var file struct{ Vectors []vector }
-	if err := json.Unmarshal(pinned, &file); err != nil || len(file.Vectors) == 0 {
+	rules, err := spec.ParseRules(spec.Files())
+	if err != nil {
 		t.Fatal(err)
 	}
-	names := map[string]error{"ErrMalformed": content.ErrMalformed, "ErrTooLong": content.ErrTooLong, "ErrPadding": content.ErrPadding}
-	for _, v := range file.Vectors {
-		reason, _, _ := strings.Cut(v.Reason, ":")
-		var err error
-		var again []byte
-		in := v.Padded
-		if v.Envelope != nil {
-			in = v.Envelope.Encoded
-			var e content.Envelope
-			if e, err = content.DecodeEnvelope(unhex(t, in)); err == nil {
-				again = e.Encode()
-			}
-		} else {
-			var c content.Content
-			if c, err = content.Decode(unhex(t, in)); err == nil {
-				again = c.Encode()
-				if v.Text != nil && c.Text.Text != *v.Text {
-					t.Errorf("%s: text %q", v.Name, c.Text.Text)
-				}
-			}
-		}
-		switch {
-		case v.Kind == "positive" && (err != nil || hex.EncodeToString(again) != in):
-			t.Errorf("%s: %v", v.Name, err)
-		case v.Kind == "negative" && (err == nil || err != names[reason]):
-			t.Errorf("%s: %v, want %s", v.Name, err, reason)
+	file, err := spec.ReadVectors(pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := conform.Check(rules, &file)
+	if err != nil || len(all) == 0 {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.Outcome != conform.Passed || !slices.Contains(r.By, "code") {
+			t.Errorf("%s: %s: %s", r.Name, r.Outcome, r.Why)
 		}
 	}
 }
