@@ -72,7 +72,7 @@ func (t *exercise) chains() error {
 // drill's: header and MAC are those of the chain.
 func writeAt(c *receiving, n uint32, text []byte, ad [32]byte) ([]byte, error) {
 	some, public := ratchet.GenerateKey()
-	writer := head{step: 1, turn: sending, own: some.Export(), public: public.Array(), header: c.header, seed: c.seed, number: n}
+	writer := head{step: 1, turn: sending, own: some.Export(), public: public.Array(), header: c.header, seed: c.seed, number: n, epoch: c.epoch}
 	w, err := writer.state()
 	if err == nil {
 		var m ratchet.Sealed
@@ -164,12 +164,14 @@ func standIn(victim ratchet.State, other *ratchet.PrivateKey) (ratchet.State, er
 		c := h.receiving[0]
 		m = &head{
 			step: h.step, root: h.root, turn: sending, own: other.Export(), public: h.peer, header: c.header, seed: c.seed, chain: h.open,
-			number: last, next: h.following, following: h.next,
+			number: last, next: h.following, following: h.next, epoch: h.epoch,
 		}
 		if h.step > 1 {
-			m.receiving = []receiving{{id: h.step - 1, header: passing(), next: h.previous, floor: h.previous}}
+			m.receiving = []receiving{{id: h.step - 1, header: passing(), epoch: h.epoch, next: h.previous, floor: h.previous}}
 		}
 	}
+	// It has the epochs that the victim has, and begins none.
+	m.waiting, m.exchange = h.waiting, idle(h.epoch+uint32(len(h.waiting)))
 	s, err := m.state()
 	if err != nil {
 		return s, fmt.Errorf("%w: a stand-in for the peer: %w", ErrFault, err)
