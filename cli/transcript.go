@@ -60,7 +60,7 @@ func (a *app) recording(r client.Recording) error {
 
 // transcriptRecord holds R-CLI-41.
 func (a *app) transcriptRecord() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "record [RECIPIENT on|off]",
 		Short: "keep what goes over the wire of a conversation",
 		Long: `Keeps, from now on, every envelope of the conversation as it goes over the wire, so that
@@ -104,6 +104,8 @@ lists the conversations of which something is kept.`,
 			})
 		}),
 	}
+	cmd.ValidArgsFunction = a.completeWords(a.recipients, func(context.Context, client.API, []string) []string { return []string{"on", "off"} }, nil)
+	return cmd
 }
 
 // groupNamed is the group that a conversation is, or empty.
@@ -240,6 +242,7 @@ and is what an eavesdropper has.`,
 		}),
 	}
 	newFileFlags(cmd, &output, &force)
+	cmd.ValidArgsFunction = a.completeWords(a.recipients, nil)
 	cmd.Flags().BoolVar(&bare, "bare", false, "only what was on the wire, without what this device says of it")
 	return cmd
 }

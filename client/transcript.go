@@ -123,7 +123,7 @@ func (e *engine) Transcript(ctx context.Context, q transcriptQuery) (page transc
 // transcriptHead reads who takes part, with the keys that were disclosed.
 func (e *engine) transcriptHead(tx *vault.Tx, with string, page *transcriptPage, people map[string]*person) error {
 	add := func(addr string) error {
-		if people[addr] != nil {
+		if people[addr] != nil || len(page.Parties) == transcript.MaxParties {
 			return nil
 		}
 		p, err := e.readPerson(tx, addr)

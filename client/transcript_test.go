@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/pawl-chat/pawl/client"
@@ -57,6 +58,14 @@ func TestR_TRN_01_Recorded(t *testing.T) {
 	theirs, err := bob.Transcript(ctx(t), "alice")
 	if err != nil {
 		t.Fatal(err)
+	}
+	beside, err := client.Open(ctx(t), home) // asks the process that has the home
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { beside.Close() })
+	if same, err := beside.Transcript(ctx(t), "bob"); err != nil || !reflect.DeepEqual(same, mine) {
+		t.Errorf("through the owner: %v, %v", same, err)
 	}
 	r, err := mine.Verify()
 	if err != nil || r.Verified < 5 || r.Bad != 0 {

@@ -213,6 +213,9 @@ func (w *world) seal(d *device, to peer, list *devicelist.List, body []byte, num
 // post puts a letter on the wire, for everybody to record, and into the
 // mailbox of its device.
 func (w *world) post(l *letter) error {
+	if len(w.letters) == MaxLetters {
+		return fmt.Errorf("%w: at most %d letters", ErrScenario, MaxLetters)
+	}
 	l.index = len(w.letters)
 	w.letters = append(w.letters, l)
 	if to := w.find(l.to); to != nil {

@@ -273,3 +273,13 @@ func TestR_LAB_33_InTheMiddle(t *testing.T) {
 		t.Fatal(err, r)
 	}
 }
+
+// R-LAB-13: the letters of a run are bounded, however many its messages have.
+func TestR_LAB_13_Letters(t *testing.T) {
+	w := team(t, saying("alice", 1))
+	w.letters = make([]*letter, MaxLetters)
+	alice, _ := w.device("alice")
+	if err := w.say(alice, w.groups["team"], "", false); !errors.Is(err, ErrScenario) {
+		t.Error(err)
+	}
+}

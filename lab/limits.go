@@ -10,6 +10,8 @@ const (
 	MaxSteps = 10_000
 	// MaxMessages is how many messages are written in it.
 	MaxMessages = 20_000
+	// MaxLetters is how many sealed copies leave in it.
+	MaxLetters = 500_000
 	// MaxThefts is how many compromises it has.
 	MaxThefts = 200
 	// MaxHours is how much time passes in it.

@@ -152,7 +152,7 @@ func (s *shelf) ids() []groups.ChainID {
 	return slices.SortedFunc(maps.Keys(s.chains), func(a, b groups.ChainID) int { return bytes.Compare(a[:], b[:]) })
 }
 
-// groups lists the groups that a disk knows of, in the order of their making.
+// groupsOf lists the groups that a disk knows of, in the order of their making.
 func (w *world) groupsOf(d *disk) (out []*shelf) {
 	for _, g := range w.made {
 		if s := d.shelves[g]; s != nil {
@@ -160,12 +160,6 @@ func (w *world) groupsOf(d *disk) (out []*shelf) {
 		}
 	}
 	return out
-}
-
-// group finds a group by its name.
-func (w *world) group(name string) (groups.ID, bool) {
-	g, ok := w.groups[name]
-	return g, ok
 }
 
 // groupName names a group.

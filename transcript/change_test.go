@@ -3,6 +3,7 @@ package transcript_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/pawl-chat/pawl/groups"
@@ -61,6 +62,27 @@ func TestR_TRN_07_Modify(t *testing.T) {
 		tr = bare(tr)
 		if err := tr.Modify(5, "", "no"); !errors.Is(err, transcript.ErrText) {
 			t.Errorf("%s: without a text: %v", name, err)
+		}
+	}
+}
+
+// R-TRN-07: whoever still had the key would read the new text, and every other
+// field as it was.
+func TestModifiedReadsAsWanted(t *testing.T) {
+	a, b := newDevice(t, alice, 1), newDevice(t, bob, 2)
+	for _, old := range []string{"yes", "I will be there at noon.", strings.Repeat("a long text, ", 60), strings.Repeat("x", 70), strings.Repeat("y", 300), strings.Repeat("z", 5000)} {
+		lines := script(12, alice, bob)
+		lines[4].Text = old
+		tr, readers := remembered(t, a, b, lines)
+		if got := readers[4].text(t, tr.Messages[4].Envelope); got != old {
+			t.Fatalf("%q", got)
+		}
+		want := "no" + strings.Repeat(" ", len(old)-2)
+		if err := tr.Modify(4, "", "no"); err != nil {
+			t.Fatal(err)
+		}
+		if got := readers[4].text(t, tr.Messages[4].Envelope); got != want {
+			t.Errorf("%d bytes: it reads %q", len(old), got)
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (e *Explained) ratchet(b []byte) {
 	}
 	e.add("type", 1, e.Type, "an ordinary message, or the last one of a session")
 	e.bytes("salt", w.Salt, "random, for header and body")
-	e.bytes("header", w.Header, "encrypted: the sender's ratchet key and the message's number; only the two devices read it")
+	e.bytes("header", w.Header, "encrypted: the sender's ratchet key, the post-quantum epoch and the message's number; only the two devices read it")
 	for _, seed := range w.Disclosed {
 		e.bytes("disclosed_key", seed[:], "key of the tags of a closed chain of the other side: from now on everybody can make its messages")
 	}

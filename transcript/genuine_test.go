@@ -65,13 +65,44 @@ func (d *device) envelope(t testing.TB, to uint64, initial, message []byte) []by
 // published prekeys, a verified bundle, and both devices apart.
 func genuine(t testing.TB, a, b *device, lines []transcript.Line) *transcript.Transcript {
 	t.Helper()
+	tr, _ := remembered(t, a, b, lines)
+	return tr
+}
+
+// reader is a device as it was just before a message came: what nobody has any
+// more.
+type reader struct {
+	ratchet.State
+	ad [32]byte
+}
+
+// text opens an envelope.
+func (r *reader) text(t testing.TB, envelope []byte) string {
+	t.Helper()
+	env, err := content.DecodeEnvelope(envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := r.Open(env.Message, r.ad[:], noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := content.Decode(o.Plaintext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Text.Text
+}
+
+func remembered(t testing.TB, a, b *device, lines []transcript.Line) (tr *transcript.Transcript, readers []reader) {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	tr := &transcript.Transcript{Kind: transcript.Pair, Parties: []transcript.Party{a.party(), b.party()}}
+	tr = &transcript.Transcript{Kind: transcript.Pair, Parties: []transcript.Party{a.party(), b.party()}}
 	first, second := a, b
 	if lines[0].From == b.own.Address {
 		first, second = b, a
@@ -111,6 +142,7 @@ func genuine(t testing.TB, a, b *device, lines []transcript.Line) *transcript.Tr
 		must(err)
 		s, err := ends[from].Seal(c.Encode(), started.AD[:])
 		must(err)
+		readers = append(readers, reader{ends[to], accepted.AD})
 		o, err := ends[to].Open(s.Message, accepted.AD[:], l.At)
 		must(err)
 		ends[from], ends[to] = s.Next, o.Next
@@ -119,7 +151,7 @@ func genuine(t testing.TB, a, b *device, lines []transcript.Line) *transcript.Tr
 			Place: &transcript.Place{Session: [8]byte(started.ID[:8]), Chain: s.At.Chain, Number: s.At.Number},
 		})
 	}
-	return tr
+	return tr, readers
 }
 
 // genuineGroup is the same of a group.
