@@ -469,3 +469,29 @@ func TestRestoredCopyDrawsAnew(t *testing.T) {
 		seen[seed] = true
 	}
 }
+
+// R-RAT-45: a side that comes back with an old copy, from before it drew a key that
+// its peer has parts of, goes on talking; its exchange is stuck, and both say so or
+// drop what comes, and no text is lost.
+func TestR_RAT_45_OldCopyTalksOn(t *testing.T) {
+	c := newTalk(t)
+	c.rounds(1)
+	c.pass(&c.alice, &c.bob, "turn")
+	old := c.alice
+	for range 3 { // bob never answers: the ratchet does not see that anything is wrong
+		c.pass(&c.alice, &c.bob, padded("before", 256))
+	}
+	number := c.alice.turn.(*sending).number
+	key := c.alice.turn.(*sending).key
+	c.alice = old
+	copied := copySending(&old)
+	copied.number, copied.key = number, key // what was sent meanwhile is not sent again
+	c.alice.turn = &copied
+	for range 60 {
+		c.pass(&c.alice, &c.bob, padded("after", 256))
+		c.pass(&c.bob, &c.alice, padded("answer", 256))
+	}
+	if c.alice.mixed != c.bob.mixed || len(c.alice.waiting) > 2 || len(c.bob.waiting) > 2 {
+		t.Error("the sides rest on other epochs")
+	}
+}

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -57,6 +59,9 @@ func Parse(head, skipped []byte) (*Session, error) {
 		return nil, ErrRecord
 	}
 	state, err := ratchet.Join(r.Head, skipped)
+	if errors.Is(err, ratchet.ErrOldRecord) {
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err) // R-RAT-48
+	}
 	if err != nil || state.Received() != r.Answered {
 		return nil, ErrRecord
 	}
