@@ -13,6 +13,7 @@ import (
 	"github.com/pawl-chat/pawl/lab"
 	"github.com/pawl-chat/pawl/server"
 	"github.com/pawl-chat/pawl/spec"
+	"github.com/pawl-chat/pawl/transcript"
 )
 
 // Exit codes (R-CLI-02). Scripts depend on them; they never change meaning.
@@ -109,6 +110,22 @@ func classes() []class {
 		{syscall.ENOSPC, "disk_full", exitUnexpected, true, "make room and try again; nothing was lost"},
 		{syscall.EADDRINUSE, "address_in_use", exitUnexpected, true, "another program answers there; choose another port with --listen"},
 		{errStdout, "output", exitUnexpected, true, "nothing that was not printed counts as read; it comes again"},
+		{client.ErrNotRecorded, "not_recorded", exitUsage, false, "`pawl transcript record RECIPIENT on` keeps what goes over the wire from then on"},
+		{client.ErrCannotEdit, "cannot_edit", exitUsage, false, "`pawl message show ID` shows the message; only texts that are not on their way can be edited"},
+		{client.ErrNotSigned, "not_signed", exitUsage, false, "only messages that were sent with --sign can be proven, and only as they were signed"},
+		{client.ErrNotProof, "proof_malformed", exitUnexpected, false, "try another copy of the file"},
+		{client.ErrProofNewer, "proof_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},
+		{client.ErrProofFails, "proof_fails", exitIdentity, false, "it proves nothing of what it says; ask whoever gave it to you"},
+		{errTranscript, "transcript_bad", exitUnexpected, false, "the objects printed say which; `pawl transcript remac` makes them hold"},
+		{transcript.ErrVersion, "transcript_newer", exitUnexpected, false, "use the version of pawl that wrote it, or a newer one"},
+		{transcript.ErrMalformed, "transcript_malformed", exitUnexpected, false, "try another copy of the file"},
+		{transcript.ErrParty, "transcript_malformed", exitUnexpected, false, "try another copy of the file"},
+		{transcript.ErrLimit, "transcript_too_large", exitUnexpected, false, "spec/limits.md says how much a transcript holds"},
+		{transcript.ErrNoMessage, "no_such_number", exitUsage, false, "`pawl transcript verify FILE` lists the messages"},
+		{transcript.ErrNoKey, "no_key", exitUsage, false, "`pawl transcript verify FILE` shows the messages of which a key was disclosed"},
+		{transcript.ErrTextLong, "text_unknown", exitUsage, false, "choose a shorter text: lengths are seen on the wire"},
+		{transcript.ErrText, "text_unknown", exitUsage, false, "say with --old what the message says; texts with a subject, a reply, mentions or a lifetime are not found"},
+		{transcript.ErrLines, "usage", exitUsage, false, ""},
 		{errLab, "lab", exitUnexpected, false, "the objects printed say what was found; a scenario of your own may expect what does not hold"},
 		{errVectors, "lab", exitUnexpected, false, "the objects printed say what differs; if pawl is wrong, please report it with the vector"},
 		{spec.ErrVectors, "vectors_invalid", exitUsage, false, "`pawl lab vectors export` writes some to compare with; vectors/README.md in them describes the form"},
@@ -117,6 +134,7 @@ func classes() []class {
 		{lab.ErrJudgement, "lab", exitUnexpected, false, "the objects printed say what was found now; the trace was made up, or judged by another version of pawl"},
 		{lab.ErrScenario, "scenario_invalid", exitUsage, false, "`pawl lab show state-theft` prints one to start from; spec/lab.md has every action and key"},
 		{errDemo, "demo", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl demo --json`"},
+		{errDrill, "drill", exitUnexpected, false, "this is a defect of pawl; please report it with the output of `pawl security drill --json`, which has no secrets in it"},
 		{fs.ErrPermission, "permission", exitUnexpected, false, "check who owns the directory and its mode"},
 	}
 }
@@ -144,7 +162,7 @@ func tidy(message string) string {
 	var parts []string
 	for part := range strings.SplitSeq(strings.Join(strings.Fields(message), " "), ": ") {
 		switch part {
-		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup", "lab", "spec":
+		case "client", "relay", "relayclient", "server", "sqlitestore", "vault", "owner", "cli", "content", "devicelist", "backup", "lab", "spec", "transcript", "proof":
 			continue
 		}
 		if !slices.Contains(parts, part) {

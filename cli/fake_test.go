@@ -403,6 +403,7 @@ func sentinels() map[string]error {
 		"too_many_devices": client.ErrTooManyDevices, "link_invalid": client.ErrLinkInvalid, "link_expired": client.ErrLinkExpired,
 		"unknown_group": client.ErrUnknownGroup, "not_a_member": client.ErrNotMember, "not_allowed": client.ErrNotAllowed, "group_full": client.ErrGroupFull,
 		"nothing_to_change": client.ErrNothingToChange, "group_changed": client.ErrGroupChanged, "group_forked": client.ErrGroupForked, "group_name": client.ErrGroupName, "group_invite": client.ErrGroupInvite,
-		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords,
+		"device_list": client.ErrDeviceList, "words_invalid": client.ErrWords, "not_recorded": client.ErrNotRecorded, "not_signed": client.ErrNotSigned, "cannot_edit": client.ErrCannotEdit,
+		"proof_malformed": client.ErrNotProof, "proof_newer": client.ErrProofNewer, "proof_fails": client.ErrProofFails,
 	}
 }

@@ -29,6 +29,7 @@ func world(t *testing.T) *trial {
 	for i, what := range []string{
 		client.NoticeDeviceAdded, client.NoticeDeviceRevoked, client.NoticeDeviceRenamed, client.NoticeAccountRecovered, client.NoticeRelinked,
 		client.NoticeListForked, client.NoticeListRolledBack, client.NoticeMessagesMissing, client.NoticeMessagesRecovered,
+		client.NoticeBadSignature,
 	} {
 		theirs, ours := notice(10+2*i, what), notice(11+2*i, what)
 		theirs.Text, ours.Text = "pho\x1bne", "laptop"
@@ -54,6 +55,8 @@ func TestR_CLI_04_Screens(t *testing.T) {
 		{"device", "link", "--key-file", "made.key"}, {"device", "list"}, {"device", "rename", "phone", "old phone"}, {"device", "revoke", "phone", "--yes"},
 		{"device", "revoke", "phone"}, {"device", "approve", "pawl:link:0123", "--yes", "--history"}, {"device", "approve", "pawl:link:0123"}, {"device", "relink"},
 		{"device", "history"}, {"account", "recovery", "export", "--words"}, {"status"}, {"send", "carol", "hi"}, {"send", "nobody", "hi"}, {"sned"},
+		{"transcript", "record"}, {"transcript", "record", "bob", "on"}, {"transcript", "record", "bob", "off"}, {"transcript", "export", "bob", "-o", "x"}, {"message", "proof", "IN1", "-o", "x"},
+		{"history", "edit", "IN1", "--text", "edited"}, {"send", "bob", "I owe you", "--sign"},
 		{"lab", "list"}, {"lab", "run", "state-theft"}, {"lab", "run", "clone"}, {"lab", "run", "false-account", "--seed", "5"}, {"lab", "run", "nobody"}, {"lab", "run", "./none.toml"}, {"lab", "plot", "state-theft", "-o", "out.html"}, {"lab", "plot", "state-theft"}, {"lab", "run", "one-time", "--trace", "out.trace"}, {"lab", "replay", "none.trace"}, {"lab", "vectors", "check", "none.d"},
 	} {
 		for _, args := range [][]string{args, append(args, "--json")} {

@@ -18,6 +18,8 @@ func (a *app) groupNotice(m client.Message) string {
 		by = "somebody"
 	}
 	switch m.Notice {
+	case client.NoticeBadSignature:
+		return fmt.Sprintf("a message of %s in %s came with a signature that does not hold; it is shown as one without", by, group)
 	case client.NoticeGroupCreated:
 		return fmt.Sprintf("%s %s made the group %s", by, has, group)
 	case client.NoticeGroupAdded:

@@ -58,7 +58,7 @@ func (a *app) history() *cobra.Command {
 		GroupID:     groupDaily,
 		Annotations: map[string]string{verb: "yes"},
 		Long: "Shows the newest messages with RECIPIENT, oldest first. Reading history does not take\nanything from `pawl recv`, but what it shows counts as read for its sender." +
-			"\n\n`pawl history export` writes whole conversations; somebody called export is reached by the full address.",
+			"\n\n`pawl history export` writes whole conversations, and `pawl history edit` changes them; somebody called export or edit is reached by the full address.",
 		Example: "  pawl history bob\n  pawl history '#rowing' --limit 10\n  pawl history bob --before ID --json",
 		Args:    groupWords(1, 1, "one RECIPIENT"),
 		RunE: a.run(func(ctx context.Context, args []string) error {
@@ -89,17 +89,17 @@ func (a *app) history() *cobra.Command {
 	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "show at most `N`")
 	cmd.Flags().StringVar(&before, "before", "", "`ID` of a message: show what came before it")
 	cmd.ValidArgsFunction = a.completeWords(a.recipients, nil)
-	cmd.AddCommand(a.historyExport())
+	cmd.AddCommand(a.historyExport(), a.historyEdit())
 	return cmd
 }
 
 func (a *app) message() *cobra.Command {
 	return a.noun(&cobra.Command{
 		Use:     "message",
-		Short:   "look at one message, or send it again",
+		Short:   "look at one message, send it again, or prove it",
 		GroupID: groupDaily,
-		Example: "  pawl message show ID\n  pawl message resend ID",
-	}, a.resend(), &cobra.Command{
+		Example: "  pawl message show ID\n  pawl message resend ID\n  pawl message proof ID -o FILE\n  pawl message verify-proof FILE",
+	}, a.resend(), a.messageProof(), a.verifyProof(), &cobra.Command{
 		Use:     "show ID",
 		Short:   "show a message and how far it has come",
 		Long:    "Shows one message with everything that is known of it: who, when, and for an own\nmessage how far it has come at each device of the recipient.",
@@ -158,11 +158,11 @@ func (a *app) whenExactly(t time.Time) string {
 func (a *app) messageText(m client.Message) string {
 	ink := a.out.out()
 	from := ink.bold(cyan, a.sender(m))
-	note := a.mentionText(m)
+	note := a.mentionText(m) + signedText(m)
 	switch {
 	case m.Direction == client.Out:
 		from = ink.bold(green, "me") + " → " + a.recipient(m)
-		note = ink.dim(" (" + statusText(m) + ")")
+		note = ink.dim(" ("+statusText(m)+")") + signedText(m)
 	case groupIn(m) != "" && m.Kind != client.KindNotice:
 		from += a.retoldText(m) + " → " + a.recipient(m)
 	}
@@ -238,6 +238,7 @@ func (a *app) messageCard(m client.Message, reached []memberReach) string {
 		[2]string{"received", a.when(m.ReceivedAt)},
 		[2]string{"expires", a.when(m.ExpiresAt)},
 		[2]string{"reply to", clean(m.ReplyTo)},
+		[2]string{"signature", signatureText(m.Signature)},
 		[2]string{"subject", clean(m.Subject)},
 	))
 	if id := groupIn(m); id != "" {

@@ -58,6 +58,8 @@ func (a *app) noticeText(m client.Message) string {
 		return "the server has shown an older device list of " + account + " than the one held here, which stays; it may be hiding a removed or a new device"
 	case client.NoticeRelinked:
 		return "this home goes on as a new device" + named(device) + "; what came for the old one after the copy was made is not here"
+	case client.NoticeBadSignature:
+		return "a message of " + peer + " came with a signature that does not hold; it is shown as one without"
 	case client.NoticeMessagesMissing:
 		if counted(m) == 1 {
 			return "up to 1 message of " + peer + " has not come, though later ones have; pawl asks for it again if it can"

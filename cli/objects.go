@@ -53,6 +53,7 @@ type messageObject struct {
 	PerDevice    map[string]string `json:"per_device" doc:"own messages: status by recipient device; else empty"`
 	PerMember    map[string]string `json:"per_member,omitempty" doc:"own messages to a group: status by member, the furthest of their devices"`
 	AcceptedAt   *string           `json:"accepted_at,omitempty" doc:"own messages: when the server had it, RFC 3339, UTC"`
+	Signature    string            `json:"signature,omitempty" enum:"valid,invalid" doc:"of a message whose author asked for a signature: whether it holds; invalid: the message is as good as unsigned"`
 	Expired      bool              `json:"expired,omitempty" doc:"true when its lifetime is over: text and subject are erased"`
 	Sealed       []sealedObject    `json:"sealed,omitempty" doc:"message show and explain only: where each copy stands that was sealed or opened here"`
 }
@@ -76,7 +77,7 @@ func sealedOf(copies []client.SealedCopy) (out []sealedObject) {
 
 type eventObject struct {
 	header
-	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; relinked: this home was an older copy of itself and is a new device now; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again; group_created, group_added, group_removed, group_left, group_role, group_renamed, group_policy, group_rekeyed: the roster of a group has changed; group_join_request: somebody asks to be let into a group; group_change_lost: a change of a group that was cut short was not made, for others came first; group_forked: members of a group were shown different rosters; group_rollback: the server has shown an older roster of a group than the one held"`
+	Event        string `json:"event" doc:"identity_changed: the contact has another account key; session_reset: a new session had to be started; last_resort_key: the first message found no one-time key; device_added, device_revoked, device_renamed: the device list has changed; account_recovered: every earlier device was revoked at once and a new one added; relinked: this home was an older copy of itself and is a new device now; device_list_forked, device_list_rolled_back: the server has shown a device list that contradicts the one held, or an older one; messages_missing: messages were sent and have not come; messages_recovered: what was missing was sent again; signature_invalid: a message came with a signature that does not hold; group_created, group_added, group_removed, group_left, group_role, group_renamed, group_policy, group_rekeyed: the roster of a group has changed; group_join_request: somebody asks to be let into a group; group_change_lost: a change of a group that was cut short was not made, for others came first; group_forked: members of a group were shown different rosters; group_rollback: the server has shown an older roster of a group than the one held"`
 	ID           string `json:"id" doc:"id of the event in the history"`
 	Conversation string `json:"conversation" doc:"the peer's address, or a group's id; one's own address for an event of the own account"`
 	At           string `json:"at" doc:"RFC 3339, UTC"`
@@ -275,7 +276,7 @@ func objectOf(m client.Message) any {
 func messageOf(m client.Message) messageObject {
 	o := messageObject{
 		header: head("message"), ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To, Group: m.Group,
-		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Mentions: m.Mentions, RetoldBy: m.RetoldBy, Cause: m.Cause, Repair: string(m.Repair),
+		Direction: string(m.Direction), Kind: string(m.Kind), Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Mentions: m.Mentions, RetoldBy: m.RetoldBy, Signature: string(m.Signature), Cause: m.Cause, Repair: string(m.Repair),
 		SentAt: instant(m.SentAt), ReceivedAt: maybeInstant(m.ReceivedAt), ExpiresAt: maybeInstant(m.ExpiresAt),
 		Status: string(m.Status), PerDevice: map[string]string{}, AcceptedAt: maybeInstant(m.AcceptedAt), Expired: m.Expired,
 	}

@@ -116,8 +116,9 @@ machine in a few seconds.`,
 	root.AddCommand(
 		a.send(), a.recv(), a.ls(), a.history(), a.message(), a.explain(),
 		a.verify(), a.contact(), a.group(),
-		a.demo(), a.lab(), a.serve(), a.register(), a.link(), a.device(), a.account(), a.backup(), a.status(), a.settings(), a.version(), a.man(),
+		a.demo(), a.lab(), a.transcript(), a.serve(), a.register(), a.link(), a.device(), a.account(), a.backup(), a.status(), a.settings(), a.version(), a.man(),
 		a.exitCodes(),
+		a.security(),
 	)
 	root.SetCompletionCommandGroupID(groupSetup)
 	root.SetHelpCommand(a.helpCommand(root))

@@ -260,7 +260,7 @@ func TestR_CLI_02_ExitCodes(t *testing.T) {
 		"identity_changed": 5, "rate_limited": 6, "mailbox_full": 6, "text_too_long": 2, "text_invalid": 2, "revoked": 4, "clock": 1,
 		"message_not_found": 2, "backup_damaged": 1, "backup_newer": 1, "backup_passphrase": 4,
 		"timeout": 9, "cannot_resend": 2, "rolled_back": 4, "home_in_use": 1, "no_account_key": 2, "unknown_device": 2, "too_many_devices": 2,
-		"link_invalid": 2, "link_expired": 2, "device_list": 5, "words_invalid": 2,
+		"link_invalid": 2, "link_expired": 2, "device_list": 5, "words_invalid": 2, "not_recorded": 2, "not_signed": 2, "cannot_edit": 2, "proof_malformed": 1, "proof_newer": 1, "proof_fails": 5,
 		"unknown_group": 7, "not_a_member": 7, "not_allowed": 2, "group_full": 2, "nothing_to_change": 2, "group_changed": 2, "group_forked": 5, "group_name": 2, "group_invite": 2,
 	}
 	for name, err := range sentinels() {

@@ -18,8 +18,9 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // shapes are all objects that pawl prints.
 func shapes() []any {
 	return []any{
+		exposureObject{}, securityObject{}, trialObject{}, drillObject{},
 		accountObject{}, messageObject{}, eventObject{}, conversationObject{}, contactObject{}, safetyNumberObject{},
-		linkObject{}, deviceObject{}, statusObject{}, settingsObject{}, explanationObject{}, backupObject{}, recoveryWordsObject{}, groupObject{}, groupInviteObject{}, groupJoinObject{}, serverObject{}, versionObject{}, errorObject{}, demoStepObject{}, scenarioObject{}, verdictObject{}, summaryObject{}, plotObject{}, vectorsObject{}, vectorObject{}, vectorCheckObject{},
+		linkObject{}, deviceObject{}, statusObject{}, settingsObject{}, explanationObject{}, backupObject{}, recoveryWordsObject{}, groupObject{}, groupInviteObject{}, groupJoinObject{}, serverObject{}, versionObject{}, errorObject{}, demoStepObject{}, scenarioObject{}, verdictObject{}, summaryObject{}, plotObject{}, vectorsObject{}, vectorObject{}, vectorCheckObject{}, recordingObject{}, transcriptObject{}, envelopeObject{}, checkObject{}, proofObject{},
 	}
 }
 

@@ -28,7 +28,9 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/*.txt against the program, mostly with the fake
 // engine behind it. testdata/receipts.txt waits for receipts (R-CLI-14) and
-// testdata/lines.txt does for lines (R-CLI-17).
+// testdata/lines.txt does for lines (R-CLI-17); testdata/transcript.txt makes
+// and checks transcripts (R-CLI-40, R-CLI-41); testdata/proof.txt signs and proves
+// (R-CLI-42, R-TRN-24), testdata/edit.txt edits (R-CLI-43).
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",

@@ -24,8 +24,8 @@ const maxLifetime = 30 * 24 * time.Hour
 type sendFlags struct {
 	reply, subject, ttl, wait, timeout string
 
-	mention []string
-	lines   bool
+	mention     []string
+	lines, sign bool
 }
 
 func (a *app) send() *cobra.Command {
@@ -44,6 +44,10 @@ another; each is printed when its receipt has come, or its own --timeout has run
 
 A word such as @alice in a message to a group mentions the member of that name, and so
 does --mention. When the keys of a group are due, sending replaces them first.
+
+With --sign this device signs the message: text, time and conversation. From then on
+everybody who has it can prove to anybody that you wrote it, for ever; without, nobody can.
+The recipient sees that it is signed, and "pawl message proof ID" exports the proof.
 
 When the server cannot be reached the message stays queued, the command exits with 3
 and names its id; it leaves by itself as soon as the server answers again.`,
@@ -66,6 +70,7 @@ and names its id; it leaves by itself as soon as the server answers again.`,
 	cmd.Flags().StringVar(&f.wait, "wait", "accepted", "`WHAT` to wait for: accepted (the server has it), delivered, read, or none (it is in the outbox)")
 	cmd.Flags().StringVar(&f.timeout, "timeout", "", "`TIME` to wait at most, such as 10s; without it there is no limit")
 	cmd.Flags().BoolVar(&f.lines, "lines", false, "send each line of standard input as a message of its own")
+	cmd.Flags().BoolVar(&f.sign, "sign", false, "sign the message, so that whoever has it can prove that you wrote it")
 	cmd.Flags().StringArrayVar(&f.mention, "mention", nil, "`MEMBER` of the group that is to notice; may be said several times")
 	cmd.ValidArgsFunction = a.completeWords(a.recipients, nil)
 	cmd.RegisterFlagCompletionFunc("wait", cobra.FixedCompletions([]string{"accepted", "delivered", "read", "none"}, cobra.ShellCompDirectiveNoFileComp))
@@ -73,7 +78,7 @@ and names its id; it leaves by itself as soon as the server answers again.`,
 }
 
 func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []string) error {
-	o := client.SendOptions{Subject: f.subject, ReplyTo: f.reply, Mentions: f.mention}
+	o := client.SendOptions{Subject: f.subject, ReplyTo: f.reply, Mentions: f.mention, Sign: f.sign}
 	switch f.wait {
 	case "accepted":
 	case "none":
@@ -97,6 +102,9 @@ func (a *app) sendWords(ctx context.Context, f sendFlags, to string, text []stri
 	}
 	if f.lines && len(text) > 0 && !(len(text) == 1 && text[0] == "-") {
 		return usagef("pipe the lines in, or leave --lines away", "--lines reads standard input and takes no TEXT")
+	}
+	if f.sign { // R-TRN-24
+		a.out.warn("signing gives up deniability: everybody who has this message can prove to anybody that you wrote it, and that cannot be taken back")
 	}
 	if f.lines {
 		if a.env.StdinTerminal() && len(text) == 0 {

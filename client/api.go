@@ -159,6 +159,9 @@ const (
 	// what was missing was sent again.
 	NoticeMessagesMissing   = "messages_missing"
 	NoticeMessagesRecovered = "messages_recovered"
+	// NoticeBadSignature: a message carried a signature that does not hold. It is
+	// shown as one without.
+	NoticeBadSignature = "signature_invalid"
 )
 
 // Status is how far an own message has come, or whether another's was read.
@@ -205,6 +208,9 @@ type Message struct {
 	PerMember    map[string]Status // own messages to a group: address → status, the furthest of their devices
 	SealedAt     time.Time         // own messages: when first sealed; zero for not yet
 	AcceptedAt   time.Time         // own messages: when the server had it; zero for not yet
+	// Signature says of a message whose author asked for a signature whether it
+	// holds; empty for all others.
+	Signature SignatureState
 	// Sealed tells where each copy stands: of an own message one for each device
 	// it was sealed for, of another's the one that was opened here.
 	Sealed      []SealedCopy
@@ -247,6 +253,9 @@ type SendOptions struct {
 	ReplyTo string
 	// Mentions are members of the group, or words that mean them.
 	Mentions []string
+	// Sign adds a signature by this device over text, time and conversation.
+	// Everybody who has the message can then prove who wrote it, for ever.
+	Sign bool
 	// TTL is the message's lifetime from one second to 30 days: the server keeps
 	// it no longer, and when it is over its content is erased on all devices. Zero
 	// is none, and the server's default.
@@ -465,9 +474,12 @@ type API interface {
 	// call goes on from there. StatusReport.History tells how far it has come.
 	FetchHistory(ctx context.Context) error
 
+	DeniabilityAPI
+
 	Status(ctx context.Context) (StatusReport, error)
 	Settings(ctx context.Context) (Settings, error)
 	SetSettings(ctx context.Context, s Settings) error
 
 	GroupAPI
+	SecurityAPI
 }

@@ -77,12 +77,8 @@ var callBackup = method[backupQuery, backupPart]{"backup", func(ctx context.Cont
 // backupStart hands out the account key, and so only to who knows the store's
 // secret: the local socket alone asks for none (R-BAK-08).
 func (e *engine) backupStart(ctx context.Context, secret []byte) (p backupPart, err error) {
-	switch {
-	case len(secret) == 0:
-		return p, ErrLocked
-	case secret[0] == 'p' && !e.vault.CheckPassphrase(secret[1:]),
-		secret[0] == 'k' && !e.vault.Check(vault.Unlock{KeyFile: string(secret[1:])}):
-		return p, ErrWrongPassphrase
+	if err := e.checkSecret(secret); err != nil {
+		return p, err
 	}
 	r := e.self.record
 	if e.self.account == nil {
@@ -123,6 +119,18 @@ func (e *engine) backupStart(ctx context.Context, secret []byte) (p backupPart, 
 	})
 	slices.Sort(p.Contacts)
 	return p, err
+}
+
+// checkSecret says whether who asks knows what opens the store.
+func (e *engine) checkSecret(secret []byte) error {
+	switch {
+	case len(secret) == 0:
+		return ErrLocked
+	case secret[0] == 'p' && !e.vault.CheckPassphrase(secret[1:]),
+		secret[0] == 'k' && !e.vault.Check(vault.Unlock{KeyFile: string(secret[1:])}):
+		return ErrWrongPassphrase
+	}
+	return nil
 }
 
 func (e *engine) backupContact(ctx context.Context, addr string) (p backupPart, err error) {
@@ -166,7 +174,7 @@ func (r *messageRecord) saved() backup.Message {
 		ID: r.ID, Conversation: r.Conversation, From: r.From, FromDevice: r.FromDevice, To: r.To, Outgoing: r.Outgoing,
 		Kind: r.Kind, Text: r.Text, Subject: r.Subject, ReplyTo: r.ReplyTo, Notice: r.Notice, Cause: r.Cause,
 		SentAt: r.SentAt, ReceivedAt: r.ReceivedAt, ExpiresAt: r.ExpiresAt, Status: r.Status, RawKind: r.RawKind, RawBody: r.RawBody,
-		Mentions: r.Mentions, RetoldBy: r.RetoldBy,
+		Mentions: r.Mentions, RetoldBy: r.RetoldBy, Signature: r.Signature, Signed: r.Signed,
 	}
 	for _, d := range r.Devices {
 		m.Devices = append(m.Devices, backup.State{Device: d.Device, Status: d.Status})
@@ -185,7 +193,7 @@ func restored(m *backup.Message, order int64) *messageRecord {
 		ID: m.ID, Conversation: m.Conversation, From: m.From, FromDevice: m.FromDevice, To: m.To, Outgoing: m.Outgoing,
 		Kind: m.Kind, Text: m.Text, Subject: m.Subject, ReplyTo: m.ReplyTo, Notice: m.Notice, Cause: m.Cause,
 		SentAt: m.SentAt, ReceivedAt: m.ReceivedAt, ExpiresAt: m.ExpiresAt, Status: m.Status, RawKind: m.RawKind, RawBody: m.RawBody,
-		Mentions: m.Mentions, RetoldBy: m.RetoldBy, order: order,
+		Mentions: m.Mentions, RetoldBy: m.RetoldBy, Signature: m.Signature, Signed: m.Signed, order: order,
 	}
 	for _, d := range m.Devices {
 		if m.Outgoing && d.Status == string(StatusSending) {

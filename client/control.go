@@ -49,7 +49,11 @@ func (w *work) heartbeat(k peerKey) error {
 
 // farewell queues the last message of a session that is being erased.
 func (w *work) farewell(k peerKey, message []byte) error {
-	return w.control(k, w.e.wrap(k, nil, message))
+	c := w.e.wrap(k, nil, message)
+	if err := w.e.record(w.tx, k.address, c.Envelope, nil); err != nil {
+		return err
+	}
+	return w.control(k, c)
 }
 
 // control queues an envelope that no person sees, for one device.

@@ -39,6 +39,7 @@ type engine struct {
 	known     atomic.Pointer[nameList]
 	lastOrder int64 // highest message or outbox order given out
 	unsealed  unsealed
+	recorded  map[string]bool // conversations of which the ciphertexts are kept (R-TRN-01)
 
 	// mu guards what goroutines tell each other.
 	mu         sync.Mutex
@@ -104,7 +105,7 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	err := v.View(e.life, func(tx *vault.Tx) error {
-		for _, t := range []vault.Table{tableMessage, tableOutbox} {
+		for _, t := range []vault.Table{tableMessage, tableOutbox, tableWire} {
 			n, _, err := tx.MaxOrder(t, nil)
 			if err != nil {
 				return err
@@ -115,6 +116,9 @@ func newEngine(v *vault.Vault, s *self, cfg Config) (*engine, error) {
 		e.lastOrder = max(e.lastOrder, n)
 		if err == nil {
 			e.unsealed, err = readUnsealed(tx)
+		}
+		if err == nil {
+			e.recorded, err = readRecorded(tx)
 		}
 		return err
 	})

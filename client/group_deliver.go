@@ -185,6 +185,9 @@ func (e *engine) sealGroup(ctx context.Context, id groups.ID, chain groups.Chain
 		if err := putGroup(tx, r); err != nil {
 			return err
 		}
+		if err := e.record(tx, groupName(id), next.Group, nil); err != nil {
+			return err
+		}
 		if err := e.noteGroupSealed(tx, o.ID, chain, s.Index, roster.Seq, all); err != nil {
 			return err
 		}

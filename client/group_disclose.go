@@ -59,6 +59,9 @@ func (e *engine) disclose(ctx context.Context, id groups.ID, all []listener) err
 			if err := e.sayInGroup(w.tx, groups.Signal{Group: id, Disclosed: d}); err != nil {
 				return err
 			}
+			if err := e.recordOwnKey(w.tx, id, d, roster.Epoch); err != nil {
+				return err
+			}
 		}
 		if len(rest) == len(g.Closed) {
 			return nil
@@ -119,5 +122,5 @@ func (w *work) disclosed(k peerKey, id groups.ID, d *groups.Disclosed) error {
 		return nil
 	}
 	c.state, c.changed = next, true
-	return nil
+	return w.e.recordKey(w.tx, id, d.Chain, next.Epoch(), k.address, uint64(k.device), d.Seed)
 }

@@ -125,6 +125,10 @@ func (w *work) keepRetold(k peerKey, id groups.ID, t groups.Retold) error {
 		return nil
 	}
 	r := w.groupMessage(peerKey{t.From, address.Device(t.Device)}, id, c)
+	r.ID = c.ID[:]
+	if err := w.checked(r, c); err != nil { // it holds whoever tells it
+		return err
+	}
 	r.ID, r.RetoldBy, r.ReceivedAt = c.ID[:], k.address, w.e.now().UnixMilli()
 	r.Past, r.Told, r.Elsewhere = true, true, true
 	r.order = w.e.nextOrder()

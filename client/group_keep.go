@@ -1,6 +1,8 @@
 package client
 
 import (
+	"errors"
+
 	"github.com/pawl-chat/pawl/groups"
 	"github.com/pawl-chat/pawl/internal/content"
 )
@@ -29,6 +31,9 @@ func (w *work) keepInGroup(k peerKey, id groups.ID, at groupPlace, c content.Con
 	r := w.groupMessage(k, id, c)
 	if r == nil {
 		return nil
+	}
+	if err := w.checked(r, c); err != nil {
+		return err
 	}
 	r.Chain, r.Index, r.Seq = at.chain[:], at.index, at.seq
 	if r.Outgoing {
@@ -59,7 +64,7 @@ func (w *work) keepInGroup(k peerKey, id groups.ID, at groupPlace, c content.Con
 		return err
 	}
 	if kept {
-		return putLifetime(w.tx, r)
+		return errors.Join(putLifetime(w.tx, r), w.badSignature(r))
 	}
 	old, _, ok, err := getMessage(w.tx, c.ID[:])
 	if err != nil {

@@ -110,6 +110,9 @@ func (w *work) openInGroup(m *incoming) error {
 	if err := w.closeEarlier(id, k, c); err != nil {
 		return err
 	}
+	if err := w.e.record(w.tx, groupName(id), m.body, nil); err != nil {
+		return err
+	}
 	c.state, c.changed, c.record.Used = opened.Next, true, true
 	return w.keepGroup(m, k, id, &c.record, opened, inner)
 }

@@ -23,6 +23,11 @@ func (e *engine) sendToGroup(ctx context.Context, to string, c content.Content, 
 			return Message{}, err
 		}
 	}
+	if o.Sign {
+		if c, err = e.sign(c, groupName(id)); err != nil {
+			return Message{}, err
+		}
+	}
 	result := e.expect(c.ID[:])
 	defer e.unexpect(c.ID[:], result)
 	r, err := e.enqueueToGroup(ctx, id, c)

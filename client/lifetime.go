@@ -17,6 +17,7 @@ func (r *messageRecord) expires(now int64) bool { return r.ExpiresAt != 0 && r.E
 // erase takes the content out of a record.
 func (r *messageRecord) erase() {
 	r.Text, r.Subject, r.RawBody, r.Expired = "", "", nil, true
+	r.Signature, r.Signed = nil, 0
 }
 
 // putLifetime notes when a message is to be erased, in the transaction that

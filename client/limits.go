@@ -77,6 +77,11 @@ const (
 	RetoldBytes = 40 << 10
 	// MaxJoinAsked bounds the people who wait to be let into a group.
 	MaxJoinAsked = 64
+	// MaxRecorded is how many envelopes are kept of a conversation that is
+	// recorded.
+	MaxRecorded = 5000
+	// MaxRecordedBytes bounds the same in bytes.
+	MaxRecordedBytes = 48 << 20
 	// MaxAlias is the longest alias in bytes.
 	MaxAlias = 64
 	// ClockTolerance is how far this clock and the server's may differ before

@@ -165,11 +165,19 @@ func answers() map[string]served {
 	add(serve(callConfirm))
 	add(serve(callUntrust))
 	add(serve(callStatus))
+	add(serve(callSecurity))
+	add(serve(callSecurityCopy))
 	add(serve(callDevices))
 	add(serve(callRenameDevice))
 	add(serve(callRevokeDevice))
 	add(serve(callSettings))
 	add(serve(callSetSettings))
+	add(serve(callProof))
+	add(serve(callEditHistory))
+	add(serve(callRecord))
+	add(serve(callRecordings))
+	add(serve(callTranscript))
+	add(serve(callPublicKeys))
 	add(serve(callGroups))
 	add(serve(callGroup))
 	add(serve(callGroupInvite))
@@ -208,7 +216,7 @@ func kinds() map[string]error {
 		"not_member": ErrNotMember, "group_full": ErrGroupFull, "nothing_to_change": ErrNothingToChange,
 		"group_changed": ErrGroupChanged, "group_forked": ErrGroupForked, "group_name": ErrGroupName, "group_invite": ErrGroupInvite,
 		"in_use": ErrInUse, "backup_newer": ErrBackupNewer, "backup_passphrase": ErrBackupPassphrase,
-		"self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
+		"not_recorded": ErrNotRecorded, "not_signed": ErrNotSigned, "cannot_edit": ErrCannotEdit, "self": errIsMe, "closed": errClosed, "canceled": context.Canceled, "deadline": context.DeadlineExceeded,
 	}
 }
 

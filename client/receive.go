@@ -339,6 +339,9 @@ func (w *work) one(m *incoming) error {
 		c = content.Content{Kind: 0, ID: content.NewID(), SentAt: time.UnixMilli(m.at), Body: opened.Plaintext}
 	}
 	w.handled = append(w.handled, hashEnvelope(m.body))
+	if err := w.e.record(w.tx, k.address, m.body, positionOf(k, opened.Session, opened.At, now)); err != nil {
+		return err
+	}
 	if opened.New {
 		if err := w.spend(used); err != nil {
 			return err
@@ -399,6 +402,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	default:
 		r.Kind, r.RawKind, r.RawBody = string(KindUnknown), uint64(c.Kind), c.Body
 	}
+	if err := w.checked(r, c); err != nil {
+		return err
+	}
 	if c.TTL > 0 { // a sender whose clock is ahead gains nothing
 		r.ExpiresAt = min(r.SentAt, r.ReceivedAt) + c.TTL.Milliseconds()
 		if r.expires(r.ReceivedAt) {
@@ -414,6 +420,9 @@ func (w *work) keep(m *incoming, k peerKey, c content.Content) error {
 	kept, err := insertMessage(w.tx, r)
 	if err == nil && c.Kind == content.KindText {
 		err = w.again(k, kept && !r.Expired)
+	}
+	if err == nil && kept {
+		err = w.badSignature(r)
 	}
 	if err != nil || kept {
 		return errors.Join(err, putLifetime(w.tx, r))

@@ -126,6 +126,9 @@ type messageRecord struct {
 	Index    uint32        `cbor:"37,keyasint,omitempty"` // its place in that
 	Seq      uint64        `cbor:"38,keyasint,omitempty"` // how long the log was
 
+	Signature []byte `cbor:"39,keyasint,omitempty"` // by the sender's device, if it was asked for
+	Signed    uint64 `cbor:"40,keyasint,omitempty"` // whether it holds
+
 	order int64 // the row's order, not part of its value
 }
 
@@ -175,6 +178,12 @@ func (r *messageRecord) message() Message {
 		m.Repair = repairStates[r.Repair]
 	}
 	m.Repaired = m.Repair == RepairDone
+	switch r.Signed {
+	case signatureValid:
+		m.Signature = SignatureValid
+	case signatureInvalid:
+		m.Signature = SignatureInvalid
+	}
 	m.Expired, m.Sealed = r.Expired, r.sealed()
 	m.ReceivedAt, m.ExpiresAt = moment(r.ReceivedAt), moment(r.ExpiresAt)
 	if _, ok := groupID(r.Conversation); ok {

@@ -130,7 +130,7 @@ func (r *messageRecord) lacking(k peerKey, own bool) bool {
 		return false
 	}
 	if own {
-		return Status(r.Status).reached(StatusAccepted)
+		return r.SealedAt != 0 && Status(r.Status).reached(StatusAccepted) // what never left is nobody's to have (R-CLT-61)
 	}
 	for _, d := range r.Devices {
 		if d.Device == uint64(k.device) {
@@ -169,7 +169,7 @@ func (w *work) sendAgain(k peerKey, m *messageRecord, own bool, now time.Time) e
 
 // content is the text as it was sent.
 func (r *messageRecord) content() (content.Content, error) {
-	t := content.Text{Text: r.Text, Subject: r.Subject, Mentions: r.Mentions}
+	t := content.Text{Text: r.Text, Subject: r.Subject, Mentions: r.Mentions, Signature: r.Signature}
 	if len(r.ReplyTo) == len(content.ID{}) {
 		t.ReplyTo = content.ID(r.ReplyTo)
 	}

@@ -40,6 +40,11 @@ func (e *engine) Send(ctx context.Context, to, text string, o SendOptions) (Mess
 	if err != nil {
 		return Message{}, err
 	}
+	if o.Sign {
+		if c, err = e.sign(c, addr.String()); err != nil {
+			return Message{}, err
+		}
+	}
 	if addr == e.self.address {
 		return e.noteToSelf(ctx, c, o)
 	}
@@ -189,6 +194,9 @@ func (e *engine) outgoing(c content.Content, to string) *messageRecord {
 	if !c.Text.ReplyTo.IsZero() {
 		r.ReplyTo = c.Text.ReplyTo[:]
 	}
+	if len(c.Text.Signature) > 0 {
+		r.Signature, r.Signed = c.Text.Signature, signatureValid
+	}
 	if c.TTL > 0 {
 		r.ExpiresAt = c.SentAt.Add(c.TTL).UnixMilli()
 	}
@@ -209,7 +217,7 @@ func (e *engine) sealOne(tx *vault.Tx, k peerKey, pair session.Pair, padded []by
 	}
 	c := e.wrap(k, s.Initial, s.Message)
 	c.at = positionOf(k, s.Session, s.At, e.now())
-	return s.Next, c, nil
+	return s.Next, c, e.record(tx, k.address, c.Envelope, c.at)
 }
 
 // wrap puts a sealed message into an envelope under a fresh id.

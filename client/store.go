@@ -31,7 +31,7 @@ func tables() []vault.Table {
 	return []vault.Table{
 		tableMeta, tablePrekey, tableContact, tableSession, tableSkipped, tableMessage, tableOutbox, tableSeen, tableHeld,
 		tableExpiry, tableOwed, tableRepair, tableGroup, tableGroupLog, tableGroupKey, tableChain, tableLedger, tableGroupHeld,
-		tableGroupAsk, tableGroupEarly, tableGroupStrange,
+		tableGroupAsk, tableGroupEarly, tableGroupStrange, tableRecorded, tableWire, tableWireKey,
 	}
 }
 

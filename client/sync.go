@@ -53,6 +53,9 @@ func (w *work) sentElsewhere(m *incoming, k peerKey, s *content.Sent) error {
 	if c.Kind != content.KindText {
 		r.Kind, r.RawKind, r.RawBody = string(KindUnknown), uint64(c.Kind), c.Body
 	}
+	if err := w.checked(r, c); err != nil {
+		return err
+	}
 	for _, d := range s.Devices {
 		r.Devices = append(r.Devices, deviceState{Device: uint64(d), Status: string(StatusAccepted)})
 	}

@@ -41,3 +41,28 @@ func Forge(seed [32]byte, k ChainKey, s Sender, index uint32, seq uint64, head H
 	key := r.key.step()
 	return r.seal(private, &key, index, seq, head, plaintext), nil
 }
+
+// Resign makes the signature of a message of the chain k of the device s anew,
+// whatever was done to its body before: no chain key is needed for that.
+// ErrForged says that the seed is not the chain's, ErrUnknownChain that the
+// message is of another one.
+func Resign(seed [32]byte, k ChainKey, s Sender, message []byte) ([]byte, error) {
+	w, err := ParseMessage(message)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Accept(k, s)
+	if err != nil {
+		return nil, err
+	}
+	private := ed25519.NewKeyFromSeed(seed[:])
+	switch {
+	case [32]byte(private[32:]) != k.Verify:
+		return nil, ErrForged
+	case w.Chain != k.Chain:
+		return nil, ErrUnknownChain
+	}
+	out := append([]byte(nil), message...)
+	copy(out[len(out)-signatureLen:], ed25519.Sign(private, r.signed(w.Index, w.Seq, &w.Head, w.Body)))
+	return out, nil
+}

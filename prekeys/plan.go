@@ -82,6 +82,20 @@ func Plan(now time.Time, s Status) Actions {
 	return a
 }
 
+// Erasures says when each of the private prekeys held is to be erased: the zero
+// time for one that has not been replaced. One-time keys go earlier if they are
+// used.
+func Erasures(held []Info) []time.Time {
+	made := makings(held)
+	out := make([]time.Time, len(held))
+	for i, k := range held {
+		if t := replaced(made[k.Kind], k.Created); t != 0 {
+			out[i] = time.Unix(t, 0).Add(KeepPrivate)
+		}
+	}
+	return out
+}
+
 // current is when the newest key of a kind was made, 0 when there is none.
 // Keys dated in the future, made while the clock was wrong, do not count
 // (R-PRE-13).

@@ -131,12 +131,11 @@ func TestR_RAT_43_Epochs(t *testing.T) {
 	name := func(epoch uint32) func(*header) { return func(h *header) { h.epoch = epoch } }
 
 	// A new chain.
-	at := c.bob.mixed
-	if x, err := c.bob.Seal(nil, talkAD); err != nil || x.Next.mixed < 2 {
+	x, err := c.bob.Seal(nil, talkAD)
+	if err != nil || x.Next.mixed < 2 {
 		t.Fatal("nothing is mixed in", err)
-	} else {
-		at = x.Next.mixed
 	}
+	at := x.Next.mixed
 	for _, epoch := range []uint32{0, 1, at - 1, at + 1, at + 2, 99, MaxEpoch} {
 		if epoch >= c.alice.mixed && epoch <= c.alice.mixed+uint32(len(c.alice.waiting)) {
 			continue // another that alice holds: the keys differ
@@ -418,6 +417,38 @@ func TestR_RAT_48_OldRecords(t *testing.T) {
 	head[0] = 1
 	if _, err := Join(head, c.alice.AppendSkipped(nil)); !errors.Is(err, ErrOldRecord) {
 		t.Error(err)
+	}
+}
+
+// R-BRD-13: what a side draws is drawn, in each turn and on both sides: no part of
+// it is zeros, and none is used twice.
+func TestR_BRD_13_DrawnIsRandom(t *testing.T) {
+	c := newTalk(t)
+	seen, kinds := map[string]byte{}, [6]int{}
+	look := func(s *State) {
+		r := s.braid.AppendRecord(nil)
+		turn, epoch := r[38], r[5]
+		n := map[byte]int{2: 64, 4: 32}[turn]
+		if n == 0 {
+			return
+		}
+		kinds[turn]++
+		for half := range n / 32 {
+			drawn := string(r[39+32*half : 39+32*half+32])
+			if before, ok := seen[drawn]; ok && before != epoch || drawn == string(make([]byte, 32)) {
+				t.Fatal("not drawn")
+			}
+			seen[drawn] = epoch
+		}
+	}
+	for range 60 {
+		c.pass(&c.alice, &c.bob, padded("x", 256))
+		look(&c.alice)
+		c.pass(&c.bob, &c.alice, padded("x", 256))
+		look(&c.bob)
+	}
+	if kinds[2] == 0 || kinds[4] == 0 || len(seen) < 12 {
+		t.Error("little was drawn", kinds, len(seen))
 	}
 }
 

@@ -56,3 +56,17 @@ func Forge(seed [32]byte, number uint32, message, ad, xor []byte) ([]byte, error
 	copy(forged[p.tag:], tag[:])
 	return forged, nil
 }
+
+// Remac makes the tag of a message anew as that of a number of the chain of
+// seed, whatever was done to the message before.
+func Remac(seed [32]byte, number uint32, message, ad []byte) ([]byte, error) {
+	p, err := parse(message)
+	if err != nil {
+		return nil, err
+	}
+	out := append([]byte(nil), message...)
+	key := (*macSeed)(&seed).key(number)
+	tag := key.tag(ad, out[:p.tag])
+	copy(out[p.tag:], tag[:])
+	return out, nil
+}

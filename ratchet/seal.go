@@ -32,7 +32,7 @@ type Sealed struct {
 // R-BRD-13).
 func (s State) Seal(plaintext, ad []byte) (Sealed, error) {
 	var r randomness
-	r.draw(&s) // a new salt for each message (R-RAT-31)
+	r.draw(&s, plaintext) // a new salt for each message (R-RAT-31)
 	return s.seal(plaintext, ad, &r)
 }
 
@@ -44,7 +44,7 @@ func (s State) Seal(plaintext, ad []byte) (Sealed, error) {
 // for sending, and the message leaves after that is durable (R-RAT-21).
 func (s State) Farewell(ad []byte) ([]byte, error) {
 	var r randomness
-	r.draw(&s)
+	r.draw(&s, nil)
 	return s.farewell(ad, &r)
 }
 
@@ -54,13 +54,13 @@ type randomness [braidAt + braid.RandomLen]byte
 
 const braidAt = saltLen + dh.Size
 
-// draw draws what the next seal of s uses.
-func (r *randomness) draw(s *State) {
+// draw draws what sealing plaintext with s uses.
+func (r *randomness) draw(s *State, plaintext []byte) {
 	n := saltLen
 	if _, ok := s.turn.(*replying); ok {
 		n = braidAt
 	}
-	if k := s.braid.Draws(); k > 0 {
+	if k := s.braid.Draws(); k > 0 && s.room(plaintext) > 0 {
 		n = braidAt + k
 	}
 	rand.Read(r[:n])

@@ -123,6 +123,11 @@ type Message struct {
 	// Of a group's conversation only.
 	Mentions []string `cbor:"20,keyasint,omitempty"`
 	RetoldBy string   `cbor:"21,keyasint,omitempty"`
+
+	// Signature is one that the author asked for, and Signed whether it held: 1 or
+	// 2. Both or neither.
+	Signature []byte `cbor:"22,keyasint,omitempty"`
+	Signed    uint64 `cbor:"23,keyasint,omitempty"`
 }
 
 // State is how far a message has come at one device.
@@ -167,6 +172,9 @@ func (m *Message) check() error {
 		return ErrRecord
 	}
 	if len(m.Devices) > MaxStates {
+		return ErrRecord
+	}
+	if n := len(m.Signature); n != 0 && n != 64 || (n == 0) != (m.Signed == 0) || m.Signed > 2 { // R-TRN-21
 		return ErrRecord
 	}
 	seen := map[uint64]bool{}

@@ -99,6 +99,9 @@ type Text struct {
 	Subject  string   // empty for none
 	ReplyTo  ID       // zero for none
 	Mentions []string // canonical addresses, ascending, none twice
+	// Signature is one by the sender's device, asked for by the person; nil for
+	// none, as almost always (R-TRN-20). Nothing here checks it.
+	Signature []byte
 }
 
 // wire is the encoded form: a fixed array whose body is encoded by kind, so
@@ -112,12 +115,17 @@ type wire struct {
 	Body   []byte
 }
 
+// signatureLen is the length of an Ed25519 signature.
+const signatureLen = 64
+
 type textBody struct {
 	Text    string `cbor:"1,keyasint"`
 	Subject string `cbor:"2,keyasint,omitempty"`
 	ReplyTo []byte `cbor:"3,keyasint,omitempty"`
 	// Mentions came with groups (R-CNT-17).
 	Mentions []string `cbor:"4,keyasint,omitempty"`
+	// Signature came with proofs (R-TRN-20).
+	Signature []byte `cbor:"5,keyasint,omitempty"`
 }
 
 // maxSentAt is the latest time of sending in milliseconds, in the year 10889:
@@ -147,7 +155,10 @@ func NewText(id ID, now time.Time, ttl time.Duration, t Text) (Content, error) {
 	if err := checkMentions(t.Mentions); err != nil {
 		return Content{}, err
 	}
-	b := textBody{Text: t.Text, Subject: t.Subject, Mentions: t.Mentions}
+	if len(t.Signature) != 0 && len(t.Signature) != signatureLen {
+		return Content{}, ErrMalformed
+	}
+	b := textBody{Text: t.Text, Subject: t.Subject, Mentions: t.Mentions, Signature: t.Signature}
 	if !t.ReplyTo.IsZero() {
 		b.ReplyTo = t.ReplyTo[:]
 	}
@@ -277,7 +288,10 @@ func decodeText(body []byte) (Text, error) {
 	if err := checkMentions(b.Mentions); err != nil {
 		return Text{}, err
 	}
-	t := Text{Text: b.Text, Subject: b.Subject, Mentions: b.Mentions}
+	if b.Signature != nil && len(b.Signature) != signatureLen {
+		return Text{}, ErrMalformed
+	}
+	t := Text{Text: b.Text, Subject: b.Subject, Mentions: b.Mentions, Signature: b.Signature}
 	if b.ReplyTo != nil {
 		if len(b.ReplyTo) != len(ID{}) || ID(b.ReplyTo).IsZero() {
 			return Text{}, ErrMalformed // a zero id would be a second way to say none

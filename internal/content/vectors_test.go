@@ -249,12 +249,3 @@ func TestVectors(t *testing.T) {
 		}
 	}
 }
-
-func unhex(t *testing.T, s string) []byte {
-	t.Helper()
-	b, err := hex.DecodeString(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}

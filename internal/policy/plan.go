@@ -8,9 +8,9 @@ func Layers() [][]string {
 		{"./internal/kem", "./internal/braid"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
-		{"./prekeys", "./groups", "./internal/content", "./internal/relay", "./internal/linking"},
+		{"./prekeys", "./groups", "./internal/proof", "./internal/content", "./internal/relay", "./internal/linking"},
 		{"./internal/session", "./internal/relay/link"},
-		{"./lab"},
+		{"./lab", "./transcript"},
 		{"./lab/plot"},
 		{"./spec/internal/..."},
 		{"./spec"},
@@ -45,7 +45,7 @@ func Core() []string {
 
 // readers can open, or are made to hold, what a message says.
 func readers() []string {
-	return []string{"./ratchet", "./internal/braid", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./lab", "./client", "./cli"}
+	return []string{"./ratchet", "./internal/braid", "./groups", "./internal/session", "./internal/content", "./internal/vault", "./internal/owner", "./internal/backup", "./internal/linking", "./lab", "./transcript", "./client", "./cli"}
 }
 
 // Bans is the import policy.
@@ -79,7 +79,9 @@ func Bans() []Ban {
 			Why: "terminals and flags are the command line's concern"},
 		{From: []string{"./lab", "./lab/plot"}, To: append([]string{"./client", "./cli", "./internal/vault", "net", "os/exec", "database/sql/..."}, server...),
 			Why: "the laboratory tries the protocol itself: no engine, no network and no disk of its own"},
-		{From: Core(), To: []string{"./lab", "./lab/plot"},
+		{From: []string{"./transcript"}, To: append([]string{"./lab", "./client", "./cli", "./internal/vault", "./internal/session", "net", "os/exec", "database/sql/..."}, server...),
+			Why: "whoever was handed a transcript works on it alone: no account, no network, no store"},
+		{From: Core(), To: []string{"./lab", "./lab/plot", "./transcript"},
 			Why: "what is tried does not know that it is: production code pays nothing for the laboratory"},
 		{From: []string{"./client", "./server", "./server/memstore", "./server/sqlitestore"}, To: []string{"./lab", "./lab/plot"},
 			Why: "tools that work on stolen state are the command line's to offer, not the library's"},
@@ -87,12 +89,12 @@ func Bans() []Ban {
 			Why: "the server owns small store interfaces; engines import the server, not the other way round"},
 		{From: []string{"./server/memstore"}, To: []string{"database/sql/...", "modernc.org/..."},
 			Why: "the reference store is plain memory, so that it can be read in one sitting"},
-		{From: []string{"."}, To: []string{"./client", "./lab", "./server/...", "./internal/...", "./x3dh", "./ratchet", "./prekeys", "./groups", "./spec/..."}, Direct: true,
+		{From: []string{"."}, To: []string{"./client", "./lab", "./transcript", "./server/...", "./internal/...", "./x3dh", "./ratchet", "./prekeys", "./groups", "./spec/..."}, Direct: true,
 			Why: "main only calls cli"},
-		{From: []string{"./lab", "./lab/plot", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
+		{From: []string{"./lab", "./lab/plot", "./transcript", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
 			To:  []string{"./spec/...", "./internal/conform"},
 			Why: "what is specified does not know its specification: only the command line hands it out and checks others against it"},
-		{From: []string{".", "./cli", "./lab", "./lab/plot", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
+		{From: []string{".", "./cli", "./lab", "./lab/plot", "./transcript", "./client", "./server", "./server/memstore", "./server/sqlitestore", "./x3dh", "./ratchet", "./prekeys", "./groups"},
 			To:  []string{"./internal/policy", "./internal/vectorfile", "./internal/memnet", "./server/storetest", "testing/...", "pgregory.net/...", "github.com/rogpeppe/..."},
 			Why: "the specification's tools, test suites and test libraries stay out of the product"},
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // public lists the packages that other modules import.
-var public = []string{"./x3dh", "./prekeys", "./ratchet", "./lab", "./client", "./server", "./server/memstore", "./server/sqlitestore"}
+var public = []string{"./x3dh", "./prekeys", "./ratchet", "./lab", "./transcript", "./client", "./server", "./server/memstore", "./server/sqlitestore"}
 
 // TestPublicSignaturesCanBeNamed holds that everything a public signature
 // mentions can be named from another module: a type of an internal package only

@@ -134,7 +134,13 @@ func (c *canvas) heatMap(r *lab.Report) {
 	c.legend()
 }
 
-func label(v *lab.Verdict) string { return v.At + ", " + v.Who }
+// label is what stands before a row.
+func label(v *lab.Verdict) string {
+	if v.At == v.Who {
+		return v.At
+	}
+	return v.At + ", " + v.Who
+}
 
 func (c *canvas) heatRow(h *heat, v *lab.Verdict, row []state, left, y, cell, line px) {
 	looks := looks()

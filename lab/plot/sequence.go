@@ -50,7 +50,7 @@ func (a *arrow) label() string {
 	case a.Thief:
 		s = "the thief writes"
 	case a.Message == 0:
-		s = "heartbeat"
+		s = "heartbeat or keys"
 	case a.count > 1:
 		s = span(a.Message, a.last)
 	default:

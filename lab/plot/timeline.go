@@ -89,7 +89,7 @@ func (c *canvas) timelines(r *lab.Report) {
 	for _, s := range drawn {
 		height += tall(s) + gap
 	}
-	text := fmt.Sprintf("A staircase for each session and group, %d in all. Time goes to the right, by letters on the wire. Each step is a chain: a new one begins when the two have ratcheted, in a group when somebody begins to speak under new keys, and a thief of the step below loses what comes after it. Upright lines are thefts of one of the two.", len(all))
+	text := fmt.Sprintf("A staircase for each session and group, %d in all. Time goes to the right, by letters on the wire. Each step is a chain: a new one begins when the two have ratcheted, in a group when somebody begins to speak under new keys. It is such steps that lock a thief out. Upright lines are thefts of one of the two.", len(all))
 	if len(drawn) < len(all) {
 		text += fmt.Sprintf(" The %d sessions with the most letters are drawn.", len(drawn))
 	}
