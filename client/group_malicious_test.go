@@ -268,6 +268,43 @@ func TestR_GRP_51_SomebodyElsesChain(t *testing.T) {
 	}
 }
 
+// TestR_GRP_53_AnEarlierChainLate: a chain of an earlier epoch that is handed out
+// when something was opened on a later one is not taken any more: its signing key
+// may be with every member by then, and a server may have held the letter back.
+func TestR_GRP_53_AnEarlierChainLate(t *testing.T) {
+	c, group := talkers(t, "alice", "bob", "mallory")
+	m := c.rogue("mallory", group)
+	_, roster := c.group("mallory", m.id)
+	late, err := groups.NewSending(m.id, roster.Epoch, m.e.groupSender(), time.Now(), groups.Before{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.of["alice"].ChangeGroup(t.Context(), group, GroupChange{Rekey: true}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		c.look("alice", "bob", "mallory")
+	}
+	c.say("mallory", "in the next epoch")
+	if got := c.got("bob"); len(got) != 1 {
+		t.Fatalf("bob was shown %q", got)
+	}
+	key := late.Key()
+	m.tell("bob", groups.Signal{Group: m.id, Key: &groups.Key{Seq: roster.Seq, Head: roster.Head, Epoch: roster.Epoch, Chain: &key}})
+	said := text(t, "anybody could have made this")
+	sealed, err := late.Seal(roster.Seq, roster.Head, said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.send(c.device("mallory"), sealed.Message)
+	if got := c.got("bob"); len(got) != 0 {
+		t.Errorf("bob was shown %q", got)
+	}
+	if c.holds("bob", late.ID()) {
+		t.Error("bob keeps the chain")
+	}
+}
+
 // TestR_GRP_26_VoidEntries: whatever a member writes into the log that they may
 // not write, or that is not what it says, moves the log on at everybody alike
 // and changes nothing; the group goes on.

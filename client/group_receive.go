@@ -408,6 +408,9 @@ func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) e
 	if err != nil {
 		return err
 	}
+	if over, err := w.isOver(all, key.Epoch); err != nil || over {
+		return err
+	}
 	if len(all) >= MaxChains {
 		least, err := w.leastChain(all, key.Epoch)
 		if err != nil {
@@ -424,6 +427,22 @@ func (w *work) takeChain(k peerKey, sender groups.Sender, key groups.ChainKey) e
 	}
 	w.chains[key.Chain] = &openChain{record: r, state: state, changed: true}
 	return w.putChain(key.Chain, r)
+}
+
+// isOver reports whether a device's chain of that epoch has ended here without
+// ever having come: something was opened on a later one, the device was told so,
+// and may have disclosed the signing key (R-GRP-53, R-GRP-16).
+func (w *work) isOver(all []groups.ChainID, epoch uint64) (bool, error) {
+	for _, x := range all {
+		c, err := w.chain(x)
+		if err != nil || c == nil {
+			return false, errors.Join(err, ErrStoreDamaged)
+		}
+		if c.record.Used && c.record.Epoch > epoch {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // leastChain is the chain of a device that is given up for one of an epoch: one

@@ -270,6 +270,13 @@ func (w *world) takeKeys(d *device, s *shelf, k *groups.Key, from x3dh.Party) {
 		w.refuse(d, err)
 		return
 	}
+	for _, id := range s.ids() { // R-GRP-53: it comes after its end, and its signing key may be out
+		x := s.chains[id]
+		if later, err := x.receiving(); err == nil && x.used && x.from == (peer{from.Address, from.Device}) && later.Epoch() > c.Epoch() {
+			w.counts.refused[reason(errOver)]++
+			return
+		}
+	}
 	if x, ok := s.chains[c.ID()]; ok {
 		old, err := x.receiving()
 		if err == nil {

@@ -17,6 +17,7 @@ var (
 	errAlarm     = errors.New("lab: the group's log is in doubt")
 	errBehind    = errors.New("lab: the keys of the newest entries have not come")
 	errOutside   = errors.New("lab: not in the group")
+	errOver      = errors.New("lab: the chain is over")
 	errMoved     = errors.New("lab: the relay has another entry there")
 	errAccount   = errors.New("lab: the member's account is another than the roster's")
 )
