@@ -142,20 +142,15 @@ func (a *attack) try(l *letter) (bool, error) {
 	if l.said != nil {
 		return a.eavesdrop(l)
 	}
-	opened := false
 	for i := 0; i < len(a.lines); i++ { // a quantum thief's become more on the way
 		n := a.lines[i]
 		if n.from != l.from || n.to != l.to {
 			continue
 		}
 		ok, err := a.open(n, l)
-		if err != nil || ok && !a.loot.quantum {
+		if ok || err != nil {
 			return ok, err
 		}
-		opened = opened || ok // a quantum thief gives every line its piece
-	}
-	if opened {
-		return true, nil
 	}
 	if len(l.initial) == 0 || l.to != a.loot.self || a.tried[session.ID(x3dh.SessionID(l.initial))] {
 		return false, nil
@@ -193,7 +188,7 @@ func (a *attack) open(n *line, l *letter) (bool, error) {
 		}
 		a.lines = append(a.lines, other)
 		n = other
-	} else if a.gather(n, l); o.Ratcheted { // the sender went two ways from one state
+	} else if o.Ratcheted { // the sender went two ways from one state
 		other := &line{from: n.from, to: n.to, session: n.session, ad: n.ad, base: n.base, head: o.Next, origin: n.origin, exchange: n.exchange}
 		if n.to == a.loot.self {
 			h := read(o.Next)

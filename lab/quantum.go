@@ -104,25 +104,6 @@ func (a *attack) lately(n *line, l *letter, err error) (ratchet.Opened, error) {
 	return s.Open(l.body, n.ad[:], thiefTime)
 }
 
-// gather takes the piece of a letter that a state of before has opened.
-func (a *attack) gather(n *line, l *letter) {
-	if n.exchange == nil || n.to != a.loot.self {
-		return
-	}
-	for _, s := range append([]ratchet.State{n.base}, n.marks...) {
-		h := read(s)
-		f, err := a.furnished(n, &h)
-		if err != nil {
-			continue
-		}
-		if o, err := f.Open(l.body, n.ad[:], thiefTime); err == nil {
-			h := read(o.Next)
-			n.exchange.learnt(&h)
-			return
-		}
-	}
-}
-
 // conclude completes an epoch that the victim completes by sending, out of what it
 // had drawn before the theft: the thief seals a letter that nobody gets. It
 // reports whether there is a secret more.

@@ -106,7 +106,7 @@ func (t *teller) pairwise(st *Step, name string, about Topic) {
 		}
 	case 10, 11, 12:
 		if len(t.thefts) < 8 {
-			st.Do, st.As, st.Quantum = "compromise", name, choose(3) == 0
+			st.Do, st.As, st.Quantum = "compromise", name, choose(3) == 0 && about == Anything
 			t.thefts = append(t.thefts, name)
 		}
 	case 13:
