@@ -24,14 +24,14 @@ func TestR_BRD_13_KilledWhileHealing(t *testing.T) {
 		if round%2 == 1 {
 			name, peer = peer, name
 		}
-		var f fuse
-		c.restart(name, &f)
+		f := &fuse{}
+		c.restart(name, f)
 		f.light(1+round/2%3, round/6%2 == 0)
 		err := c.of[name].Sync(ctx)
 		for try := range 4 {
 			if f.blown() {
 				killed++
-				f = fuse{}
+				f = &fuse{}
 				c.restart(name, nil)
 			}
 			if _, err = c.of[name].Send(ctx, c.address(peer), fmt.Sprint(name, " ", round, " ", try), SendOptions{}); err == nil {

@@ -22,6 +22,7 @@ func TestR_GRP_66_Garbage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.of["bob"].Close() // and does not answer yet
 	for n := range 3 {
 		message := make([]byte, groups.Overhead+256)
 		rand.Read(message)
@@ -62,6 +63,7 @@ func TestR_GRP_66_Garbage(t *testing.T) {
 	if held, lacks := open(); held != 3 || lacks != 3 {
 		t.Fatalf("%d held, %d lacking: the test tests nothing", held, lacks)
 	}
+	c.restart("bob", nil)
 	c.until("answers", func() bool { held, lacks := open(); return held == 0 && lacks == 0 }, "bob", "alice")
 	m := c.say("bob", "still here")
 	if got := c.got("alice"); len(got) != 1 {

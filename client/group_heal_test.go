@@ -60,9 +60,9 @@ func lossyCircle(t *testing.T, names ...string) (*circle, string, *sieve) {
 	t.Helper()
 	store := memstore.New()
 	s := &sieve{Mailbox: store}
-	c := &circle{t: t, w: newBench(t, server.Stores{Directory: store, Mailbox: s, Wake: store}), of: map[string]*Client{}}
+	c := &circle{t: t, w: newBench(t, server.Stores{Directory: store, Mailbox: s, Wake: store}), of: map[string]*Client{}, at: map[string]Config{}}
 	for _, n := range names {
-		c.of[n], _ = c.w.join(n)
+		c.of[n], c.at[n] = c.w.join(n)
 		t.Cleanup(func() { c.of[n].Close() })
 	}
 	g, err := c.of[names[0]].CreateGroup(t.Context(), "friends", names[1:])

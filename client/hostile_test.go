@@ -21,6 +21,7 @@ import (
 // change, when set, decides what is stored in the place of an envelope.
 type tap struct {
 	server.Mailbox
+	turns  sync.Mutex // held while change is asked: a fan-out appends to several mailboxes at once
 	mu     sync.Mutex
 	seen   [][]byte
 	change func(server.Envelope) []server.Envelope
@@ -37,9 +38,11 @@ func (m *tap) Append(ctx context.Context, in []server.Envelope) ([]server.Result
 		return m.Mailbox.Append(ctx, in)
 	}
 	var out []server.Envelope
+	m.turns.Lock()
 	for _, e := range in {
 		out = append(out, change(e)...)
 	}
+	m.turns.Unlock()
 	res := make([]server.Result, len(in))
 	for _, e := range out {
 		r, err := m.Mailbox.Append(ctx, []server.Envelope{e})
