@@ -250,6 +250,7 @@ func (e *engine) RemoveContact(ctx context.Context, who string) error {
 	}
 	e.state.Lock()
 	defer e.state.Unlock()
+	defer wake(e.flushKick) // one's other devices are told
 	return e.update(ctx, func(tx *vault.Tx) error {
 		p, err := e.readPerson(tx, addr.String())
 		if err != nil {

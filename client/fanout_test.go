@@ -178,10 +178,32 @@ func TestR_CLT_28_DecisionsAppearOnTheOtherDevices(t *testing.T) {
 	if err := desktop.RemoveContact(ctx(t), "robert"); err != nil {
 		t.Fatal(err)
 	}
-	reached(t, "the removal", func() bool {
+	until(t, "the laptop knows of the removal by itself", func() bool {
 		all, err := laptop.Contacts(ctx(t))
 		return err == nil && len(all) == 0
-	}, laptop, desktop)
+	})
+}
+
+// R-CLT-28: a device that has joined is told of contacts as soon as another one
+// sees it in the list, and not with the next thing that happens there.
+func TestR_CLT_28_WelcomedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	laptop := w.join(config(t, "alice"), "alice")
+	bob := w.join(config(t, "bob"), "bob")
+	send(t, laptop, "bob", "hello")
+	if err := laptop.SetAlias(ctx(t), bob.Account().Address, "robert"); err != nil {
+		t.Fatal(err)
+	}
+	desktop := w.another(laptop, "desktop")
+	for _, d := range []client.API{laptop, desktop} { // both are connected; nobody does anything after that
+		if err := d.Sync(ctx(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the desktop knows robert", func() bool {
+		all, err := desktop.Contacts(ctx(t))
+		return err == nil && len(all) == 1 && all[0].Alias == "robert"
+	})
 }
 
 func TestR_CLT_28_OnlyOwnDevicesAreBelieved(t *testing.T) {

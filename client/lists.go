@@ -80,6 +80,7 @@ func (e *engine) takeList(ctx context.Context, addr address.Address, entries [][
 	}
 	e.changed()
 	if addr == e.self.address {
+		wake(e.flushKick) // what a new device is told of this account waits there
 		e.allGroups()
 	}
 	return p, alarm
