@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"slices"
+
+	"github.com/pawl-chat/pawl/internal/fixed"
 )
 
 // The saved forms of chains (spec/groups.md, "Records"): fixed layout, integers
@@ -37,13 +39,13 @@ func (b *binding) appendRecord(dst []byte) []byte {
 }
 
 func (r *reader) binding() *binding {
-	b := &binding{group: ID(r.take16()), epoch: r.uint64(), chain: ChainID(r.take16())}
-	b.sender.Address = string(r.take(int(r.uint16())))
-	b.sender.Device = r.uint64()
-	b.sender.Identity = r.take32()
-	b.verify = r.take32()
-	b.created = int64(r.uint64())
-	b.before = Before{Chain: ChainID(r.take16()), Count: r.uint32()}
+	b := &binding{group: ID(r.take16()), epoch: r.Uint64(), chain: ChainID(r.take16())}
+	b.sender.Address = string(r.Take(int(r.Uint16())))
+	b.sender.Device = r.Uint64()
+	b.sender.Identity = r.Key()
+	b.verify = r.Key()
+	b.created = int64(r.Uint64())
+	b.before = Before{Chain: ChainID(r.take16()), Count: r.Uint32()}
 	return b
 }
 
@@ -58,15 +60,15 @@ func (c Sending) AppendRecord(dst []byte) []byte {
 
 // ParseSending reads what Sending.AppendRecord wrote, and nothing else.
 func ParseSending(b []byte) (Sending, error) {
-	r := reader{b: b}
-	if r.byte() != recordVersion {
+	r := reader{fixed.Reader{Rest: b}}
+	if r.Byte() != recordVersion {
 		return Sending{}, ErrMalformed
 	}
 	c := Sending{binding: r.binding()}
-	seed := r.take32()
-	c.key = chainKey(r.take32())
-	c.index = r.uint32()
-	if r.bad || len(r.b) != 0 || !c.valid() {
+	seed := r.Key()
+	c.key = chainKey(r.Key())
+	c.index = r.Uint32()
+	if r.Bad || len(r.Rest) != 0 || !c.valid() {
 		return Sending{}, ErrMalformed
 	}
 	c.private = ed25519.NewKeyFromSeed(seed[:])
@@ -89,15 +91,15 @@ func (r Receiving) AppendRecord(dst []byte) []byte {
 
 // ParseReceiving reads what Receiving.AppendRecord wrote, and nothing else.
 func ParseReceiving(b []byte) (Receiving, error) {
-	r := reader{b: b}
-	if r.byte() != recordVersion {
+	r := reader{fixed.Reader{Rest: b}}
+	if r.Byte() != recordVersion {
 		return Receiving{}, ErrMalformed
 	}
-	n := r.uint32()
-	if r.bad || uint64(n) > uint64(len(r.b)) {
+	n := r.Uint32()
+	if r.Bad || uint64(n) > uint64(len(r.Rest)) {
 		return Receiving{}, ErrMalformed
 	}
-	return JoinReceiving(r.b[:n], r.b[n:])
+	return JoinReceiving(r.Rest[:n], r.Rest[n:])
 }
 
 // AppendHead appends the part of the record that changes with every message.
@@ -146,20 +148,20 @@ func JoinReceiving(head, skipped []byte) (Receiving, error) {
 }
 
 func parseHead(b []byte) (c Receiving, ok bool) {
-	r := reader{b: b}
-	if r.byte() != recordVersion {
+	r := reader{fixed.Reader{Rest: b}}
+	if r.Byte() != recordVersion {
 		return Receiving{}, false
 	}
-	c.generation = r.uint64()
+	c.generation = r.Uint64()
 	c.binding = r.binding()
-	c.next, c.floor = r.uint32(), r.uint32()
-	switch r.byte() {
+	c.next, c.floor = r.Uint32(), r.Uint32()
+	switch r.Byte() {
 	case stateOpen:
-		c.key = chainKey(r.take32())
+		c.key = chainKey(r.Key())
 	case stateClosed:
 		c.closed = true
 	case stateDisclosed:
-		seed := r.take32()
+		seed := r.Key()
 		c.closed, c.seed = true, &seed
 		if publicOf(seed) != c.verify {
 			return Receiving{}, false
@@ -167,16 +169,16 @@ func parseHead(b []byte) (c Receiving, ok bool) {
 	default:
 		return Receiving{}, false
 	}
-	return c, !r.bad && len(r.b) == 0 && c.valid() && c.floor <= c.next
+	return c, !r.Bad && len(r.Rest) == 0 && c.valid() && c.floor <= c.next
 }
 
 func (r *Receiving) parseSkipped(b []byte) bool {
-	in := reader{b: b}
-	if in.byte() != recordVersion || in.uint64() != r.generation {
+	in := reader{fixed.Reader{Rest: b}}
+	if in.Byte() != recordVersion || in.Uint64() != r.generation {
 		return false
 	}
-	n := int(in.uint16())
-	if in.bad || n > MaxSkipped || len(in.b) != n*entryLen || r.closed && n > 0 {
+	n := int(in.Uint16())
+	if in.Bad || n > MaxSkipped || len(in.Rest) != n*entryLen || r.closed && n > 0 {
 		return false
 	}
 	if n == 0 {
@@ -185,9 +187,9 @@ func (r *Receiving) parseSkipped(b []byte) bool {
 	r.skipped = make([]skippedKey, n)
 	for i := range r.skipped {
 		k := &r.skipped[i]
-		k.index = in.uint32()
-		at := in.uint64()
-		k.key = messageKey(in.take32())
+		k.index = in.Uint32()
+		at := in.Uint64()
+		k.key = messageKey(in.Key())
 		if k.index >= r.next || i > 0 && k.index <= r.skipped[i-1].index || at > maxTime {
 			return false
 		}
@@ -196,57 +198,10 @@ func (r *Receiving) parseSkipped(b []byte) bool {
 	return true
 }
 
-// reader takes fixed-size fields off a byte string; bad stays set once one was
-// missing.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if len(r.b) < n {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint16() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) uint32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
+// reader reads the fields of a record.
+type reader struct{ fixed.Reader }
 
 func (r *reader) take16() (out [16]byte) {
-	copy(out[:], r.take(16))
-	return out
-}
-
-func (r *reader) take32() (out [32]byte) {
-	copy(out[:], r.take(32))
+	copy(out[:], r.Take(16))
 	return out
 }

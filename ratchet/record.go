@@ -7,6 +7,7 @@ import (
 
 	"github.com/pawl-chat/pawl/internal/braid"
 	"github.com/pawl-chat/pawl/internal/dh"
+	"github.com/pawl-chat/pawl/internal/fixed"
 )
 
 // The saved form of a State (spec/ratchet.md, "Record"): fixed layout, integers
@@ -44,19 +45,19 @@ func (s State) AppendRecord(dst []byte) []byte {
 // ParseRecord reads what AppendRecord wrote, and nothing else: every other
 // string of bytes is ErrMalformed (R-RAT-24).
 func ParseRecord(b []byte) (State, error) {
-	r := reader{b: b}
-	switch r.byte() {
+	r := reader{fixed.Reader{Rest: b}}
+	switch r.Byte() {
 	case recordVersion:
 	case oldVersion:
 		return State{}, ErrOldRecord
 	default:
 		return State{}, ErrMalformed
 	}
-	n := r.uint32()
-	if r.bad || uint64(n) > uint64(len(r.b)) {
+	n := r.Uint32()
+	if r.Bad || uint64(n) > uint64(len(r.Rest)) {
 		return State{}, ErrMalformed
 	}
-	return Join(r.b[:n], r.b[n:])
+	return Join(r.Rest[:n], r.Rest[n:])
 }
 
 // AppendHead appends the part of the record that changes with every message.
@@ -175,43 +176,43 @@ func Join(head, skipped []byte) (State, error) {
 }
 
 func parseHead(b []byte) (s State, ok bool) {
-	r := reader{b: b}
-	if r.byte() != recordVersion {
+	r := reader{fixed.Reader{Rest: b}}
+	if r.Byte() != recordVersion {
 		return State{}, false
 	}
-	s.generation = r.uint64()
-	s.step = r.uint64()
-	s.root = r.key()
-	s.unanswered = r.byte()
-	switch r.byte() {
+	s.generation = r.Uint64()
+	s.step = r.Uint64()
+	s.root = r.Key()
+	s.unanswered = r.Byte()
+	switch r.Byte() {
 	case kindWaiting:
-		t := &waiting{own: dh.FromBytes(r.key())}
-		t.header = r.key()
+		t := &waiting{own: dh.FromBytes(r.Key())}
+		t.header = r.Key()
 		s.turn = t
 	case kindReplying:
 		t := &replying{peer: r.public()}
-		t.header = r.key()
-		t.previous = r.uint32()
+		t.header = r.Key()
+		t.previous = r.Uint32()
 		s.turn = t
 	case kindSending:
-		t := &sending{sendingChain: &sendingChain{own: dh.FromBytes(r.key())}}
+		t := &sending{sendingChain: &sendingChain{own: dh.FromBytes(r.Key())}}
 		public := r.public()
 		t.public = public.Array()
 		t.cipher = r.cipher()
-		t.seed = r.key()
-		t.key = r.key()
-		t.number = r.uint32()
-		t.previous = r.uint32()
-		t.header = r.key()
+		t.seed = r.Key()
+		t.key = r.Key()
+		t.number = r.Uint32()
+		t.previous = r.Uint32()
+		t.header = r.Key()
 		s.turn = t
 	default:
 		return State{}, false
 	}
 	s.following = r.cipher()
-	if n := int(r.byte()); n > MaxChains {
+	if n := int(r.Byte()); n > MaxChains {
 		return State{}, false
 	} else if n > 0 {
-		s.key = r.key()
+		s.key = r.Key()
 		s.current = r.receiving()
 		if n > 1 {
 			s.older = make([]receiving, n-1)
@@ -220,34 +221,34 @@ func parseHead(b []byte) (s State, ok bool) {
 			}
 		}
 	}
-	if n := int(r.byte()); n > MaxDisclosed {
+	if n := int(r.Byte()); n > MaxDisclosed {
 		return State{}, false
 	} else if n > 0 {
 		s.owed = make([][32]byte, n)
 		for i := range s.owed {
-			s.owed[i] = r.key()
+			s.owed[i] = r.Key()
 		}
 	}
-	s.mixed = r.uint32()
-	if n := int(r.byte()); n > MaxWaiting {
+	s.mixed = r.Uint32()
+	if n := int(r.Byte()); n > MaxWaiting {
 		return State{}, false
 	} else if n > 0 {
 		s.waiting = make([]epochKey, n)
 		for i := range s.waiting {
-			s.waiting[i] = r.key()
+			s.waiting[i] = r.Key()
 		}
 	}
-	if r.bad {
+	if r.Bad {
 		return State{}, false
 	}
-	exchange, err := braid.ParseRecord(r.b)
+	exchange, err := braid.ParseRecord(r.Rest)
 	s.braid = exchange
 	return s, err == nil
 }
 
 func (s *State) parseSkipped(b []byte) bool {
-	r := reader{b: b}
-	if r.byte() != recordVersion || r.uint64() != s.generation {
+	r := reader{fixed.Reader{Rest: b}}
+	if r.Byte() != recordVersion || r.Uint64() != s.generation {
 		return false
 	}
 	chains := make([]*receiving, 0, MaxChains)
@@ -257,12 +258,12 @@ func (s *State) parseSkipped(b []byte) bool {
 	for i := range s.older {
 		chains = append(chains, &s.older[i])
 	}
-	for n := int(r.byte()); n > 0 && !r.bad; n-- {
-		id, count := r.uint64(), int(r.uint16())
+	for n := int(r.Byte()); n > 0 && !r.Bad; n-- {
+		id, count := r.Uint64(), int(r.Uint16())
 		for len(chains) > 0 && chains[0].id != id {
 			chains = chains[1:]
 		}
-		if len(chains) == 0 || count == 0 || count > MaxChainSkipped || len(r.b) < count*entryLen {
+		if len(chains) == 0 || count == 0 || count > MaxChainSkipped || len(r.Rest) < count*entryLen {
 			return false
 		}
 		c := chains[0]
@@ -270,16 +271,16 @@ func (s *State) parseSkipped(b []byte) bool {
 		c.skipped = make([]skippedKey, count)
 		for i := range c.skipped {
 			k := &c.skipped[i]
-			k.number = r.uint32()
-			at := r.uint64()
-			k.key = r.key()
+			k.number = r.Uint32()
+			at := r.Uint64()
+			k.key = r.Key()
 			if k.number >= c.next || i > 0 && k.number <= c.skipped[i-1].number || at > math.MaxInt64 {
 				return false
 			}
 			k.at = int64(at)
 		}
 	}
-	return !r.bad && len(r.b) == 0
+	return !r.Bad && len(r.Rest) == 0
 }
 
 // consistent reports whether the parts of s fit together as those of every
@@ -327,77 +328,30 @@ func (s *State) consistent() bool {
 	return true
 }
 
-// reader takes fixed-size fields off a byte string; bad stays set once one was
-// missing or refused.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if len(r.b) < n {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint16() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) uint32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *reader) uint64() uint64 {
-	if b := r.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-func (r *reader) key() (k [32]byte) {
-	copy(k[:], r.take(32))
-	return k
-}
+// reader reads the fields of a record.
+type reader struct{ fixed.Reader }
 
 func (r *reader) public() dh.PublicKey {
-	p, err := dh.ParsePublic(r.take(32))
+	p, err := dh.ParsePublic(r.Take(32))
 	if err != nil {
-		r.bad = true
+		r.Bad = true
 	}
 	return p
 }
 
 func (r *reader) cipher() *headerCipher {
-	k := r.key()
-	if r.bad {
+	k := r.Key()
+	if r.Bad {
 		return nil
 	}
 	return newHeaderCipher(k)
 }
 
 func (r *reader) receiving() receiving {
-	c := receiving{id: r.uint64(), cipher: r.cipher()}
-	c.seed = r.key()
-	c.epoch = r.uint32()
-	c.next = r.uint32()
-	c.floor = r.uint32()
+	c := receiving{id: r.Uint64(), cipher: r.cipher()}
+	c.seed = r.Key()
+	c.epoch = r.Uint32()
+	c.next = r.Uint32()
+	c.floor = r.Uint32()
 	return c
 }

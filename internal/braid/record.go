@@ -3,6 +3,8 @@ package braid
 import (
 	"encoding/binary"
 	"slices"
+
+	"github.com/pawl-chat/pawl/internal/fixed"
 )
 
 // The saved form of a State (spec/braid.md, "Record"): fixed layout, integers
@@ -91,21 +93,21 @@ func ParseRecord(b []byte) (State, error) {
 	if len(b) > MaxRecord {
 		return State{}, ErrMalformed
 	}
-	r := reader{b: b}
-	if r.byte() != recordVersion {
+	r := reader{fixed.Reader{Rest: b}}
+	if r.Byte() != recordVersion {
 		return State{}, ErrMalformed
 	}
 	var s State
-	s.side = Side(r.byte())
-	s.epoch = r.uint32()
-	copy(s.auth[:], r.take(len(s.auth)))
+	s.side = Side(r.Byte())
+	s.epoch = r.Uint32()
+	copy(s.auth[:], r.Take(len(s.auth)))
 	offer := false
-	switch r.byte() {
+	switch r.Byte() {
 	case kindResting:
 		s.turn, offer = resting{}, true
 	case kindOffering:
 		t := &offering{}
-		copy(t.seed[:], r.take(seedLen))
+		copy(t.seed[:], r.Take(seedLen))
 		t.out = r.outgoing(&offered, 2)
 		t.in[0] = r.collected(answered[0])
 		t.in[1] = r.collected(answered[1])
@@ -120,8 +122,8 @@ func ParseRecord(b []byte) (State, error) {
 		s.turn = t
 	case kindAnswering:
 		t := &answering{}
-		copy(t.m[:], r.take(randomLen))
-		copy(t.header[:], r.take(headerLen))
+		copy(t.m[:], r.Take(randomLen))
+		copy(t.header[:], r.Take(headerLen))
 		t.out = r.outgoing(&answered, 1)
 		t.vector = r.collected(offered[1])
 		if t.out.next[1] != 0 {
@@ -133,85 +135,50 @@ func ParseRecord(b []byte) (State, error) {
 	default:
 		return State{}, ErrMalformed
 	}
-	if r.bad || len(r.b) > 0 || s.side != Initiator && s.side != Responder || s.epoch == 0 || offers(s.side, s.epoch) != offer {
+	if r.Bad || len(r.Rest) > 0 || s.side != Initiator && s.side != Responder || s.epoch == 0 || offers(s.side, s.epoch) != offer {
 		return State{}, ErrMalformed
 	}
 	return s, nil
 }
 
-// reader takes fixed-size fields off a byte string; bad stays set once one was
-// missing or refused.
-type reader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *reader) take(n int) []byte {
-	if len(r.b) < n {
-		r.bad, r.b = true, nil
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *reader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *reader) uint16() uint16 {
-	if b := r.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (r *reader) uint32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
+// reader reads the fields of a record.
+type reader struct{ fixed.Reader }
 
 // outgoing reads the first n parts of shapes.
 func (r *reader) outgoing(shapes *[2]code, n int) (o outgoing) {
-	o.next[0] = r.uint16()
-	o.next[1] = r.uint16()
-	o.held = r.byte()
+	o.next[0] = r.Uint16()
+	o.next[1] = r.Uint16()
+	o.held = r.Byte()
 	for i := range n {
-		o.parts[i] = slices.Clone(r.take(shapes[i].length()))
+		o.parts[i] = slices.Clone(r.Take(shapes[i].length()))
 	}
 	// Whoever holds both parts of a ciphertext is in the next epoch.
 	if o.held > holdsFirst|holdsSecond || shapes == &answered && o.held == holdsFirst|holdsSecond {
-		r.bad = true
+		r.Bad = true
 	}
 	return o
 }
 
 func (r *reader) collected(s code) (c collected) {
-	n := int(r.byte())
+	n := int(r.Byte())
 	if n == wholePart {
-		c.part = slices.Clone(r.take(s.length()))
+		c.part = slices.Clone(r.Take(s.length()))
 		return c
 	}
-	if n >= s.k || len(r.b) < n*entryLen {
-		r.bad = true
+	if n >= s.k || len(r.Rest) < n*entryLen {
+		r.Bad = true
 		return c
 	}
 	if n > 0 {
 		c.indices, c.chunks = make([]uint16, 0, n), make([]byte, 0, n*ChunkSize)
 	}
 	for range n {
-		x := r.uint16()
+		x := r.Uint16()
 		if slices.Contains(c.indices, x) {
-			r.bad = true
+			r.Bad = true
 		}
 		c.indices = append(c.indices, x)
-		c.chunks = append(c.chunks, r.take(ChunkSize)...)
+		c.chunks = append(c.chunks, r.Take(ChunkSize)...)
 	}
 	return c
 }

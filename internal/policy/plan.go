@@ -4,7 +4,7 @@ package policy
 // lines only, so dependencies run one way.
 func Layers() [][]string {
 	return [][]string{
-		{"./internal/codec", "./internal/dh", "./internal/kdf", "./internal/simd", "./internal/home", "./internal/mnemonic", "./internal/grouplog"},
+		{"./internal/codec", "./internal/dh", "./internal/kdf", "./internal/simd", "./internal/home", "./internal/mnemonic", "./internal/grouplog", "./internal/fixed"},
 		{"./internal/kem", "./internal/braid"},
 		{"./internal/address"},
 		{"./x3dh", "./ratchet", "./internal/devicelist"},
