@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -80,33 +80,18 @@ FILE appears when it is whole, readable by you only, and never replaces another 
 }
 
 func (a *app) writeBackup(ctx context.Context, api client.API, path string, o client.BackupOptions, force bool) error {
-	f, err := createFile(path, force)
-	if err != nil {
-		return err
-	}
-	done := false
-	defer func() {
-		if !done {
-			f.drop()
-		}
-	}()
-	w := bufio.NewWriterSize(f, 256<<10)
-	p := a.progress("messages", 0)
-	o.Progress = p.at
 	var summary client.BackupSummary
-	err = a.unlocked(ctx, api, func(api client.API) (err error) {
-		summary, err = api.Backup(ctx, w, o)
-		return err
+	to := target{path, force}
+	err := to.write(ctx, func(w io.Writer) error {
+		p := a.progress("messages", 0)
+		defer p.end()
+		o.Progress = p.at
+		return a.unlocked(ctx, api, func(api client.API) (err error) {
+			summary, err = api.Backup(ctx, w, o)
+			return err
+		})
 	})
-	p.end()
-	if err == nil {
-		err = w.Flush()
-	}
 	if err != nil {
-		return err
-	}
-	done = true
-	if err := f.commit(); err != nil {
 		return err
 	}
 	return a.out.show(backupOf(path, summary), a.backupText(path, summary))

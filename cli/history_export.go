@@ -65,29 +65,11 @@ func (a *app) export(ctx context.Context, api client.API, with, format, output s
 	if err != nil {
 		return err
 	}
-	var to io.Writer = dataWriter{a.env.Stdout}
 	if output != "" {
-		f, err := createFile(output, force)
-		if err != nil {
-			return err
-		}
-		done := false
-		defer func() {
-			if !done {
-				f.drop()
-			}
-		}()
-		w := bufio.NewWriterSize(f, 64<<10)
-		if err := a.exportTo(ctx, api, w, about, all, format); err != nil {
-			return err
-		}
-		if err := w.Flush(); err != nil {
-			return err
-		}
-		done = true
-		return f.commit()
+		to := target{output, force}
+		return to.write(ctx, func(w io.Writer) error { return a.exportTo(ctx, api, w, about, all, format) })
 	}
-	w := bufio.NewWriterSize(to, 64<<10)
+	w := bufio.NewWriterSize(dataWriter{a.env.Stdout}, 64<<10)
 	if err := a.exportTo(ctx, api, w, about, all, format); err != nil {
 		return err
 	}
@@ -99,7 +81,7 @@ type dataWriter struct{ w io.Writer }
 
 func (d dataWriter) Write(b []byte) (int, error) { return len(b), writeData(d.w, b) }
 
-func (a *app) exportTo(ctx context.Context, api client.API, w *bufio.Writer, about int, all func(func(client.Message, error) bool), format string) (err error) {
+func (a *app) exportTo(ctx context.Context, api client.API, w io.Writer, about int, all func(func(client.Message, error) bool), format string) (err error) {
 	shape := map[string]func(*exporter, client.Message) string{
 		"text": (*exporter).text, "markdown": (*exporter).markdown,
 		"json": func(_ *exporter, m client.Message) string { return string(encodeLine(objectOf(m))) },
@@ -113,7 +95,7 @@ func (a *app) exportTo(ctx context.Context, api client.API, w *bufio.Writer, abo
 		if format != "json" {
 			a.learn(ctx, api, m)
 		}
-		if _, err = w.WriteString(shape(x, m)); err != nil {
+		if _, err = io.WriteString(w, shape(x, m)); err != nil {
 			break
 		}
 		p.step(1)

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,15 +38,6 @@ is refused, and one that now shows another verdict than it tells fails after pri
 			return told
 		}),
 	}
-}
-
-// openWord opens a file that a command names.
-func openWord(name string) (*os.File, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("", "there is no file %s", clean(name))
-	}
-	return f, err
 }
 
 // recorded plays a scenario and writes its trace, if one was asked for.

@@ -131,3 +131,12 @@ func (t *target) write(ctx context.Context, fill func(io.Writer) error) error {
 	done = true
 	return f.commit()
 }
+
+// openWord opens a file that a command names.
+func openWord(name string) (*os.File, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("", "there is no file %s", clean(name))
+	}
+	return f, err
+}

@@ -2,11 +2,8 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -109,15 +106,12 @@ one that was edited here, cannot be proven.`,
 				if err != nil {
 					return err
 				}
-				f, err := createFile(output, force)
+				to := target{output, force}
+				err = to.write(ctx, func(w io.Writer) error {
+					_, err := w.Write(b)
+					return err
+				})
 				if err != nil {
-					return err
-				}
-				if _, err := f.Write(b); err != nil {
-					f.drop()
-					return err
-				}
-				if err := f.commit(); err != nil {
 					return err
 				}
 				o := provenOf(output, p)
@@ -163,10 +157,7 @@ word, and a device list that ends before a revocation does not show it.`,
 }
 
 func readProof(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("", "there is no file %s", clean(name))
-	}
+	f, err := openWord(name)
 	if err != nil {
 		return nil, err
 	}

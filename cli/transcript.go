@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -161,20 +159,13 @@ func transcriptText(o transcriptObject) string {
 }
 
 // writeTranscript puts a transcript into a new file and says what is in it.
-func (a *app) writeTranscript(t *transcript.Transcript, output string, force bool) error {
+func (a *app) writeTranscript(ctx context.Context, t *transcript.Transcript, output string, force bool) error {
 	r, err := t.Verify()
 	if err != nil {
 		return err
 	}
-	f, err := createFile(output, force)
-	if err != nil {
-		return err
-	}
-	if err := t.Write(f); err != nil {
-		f.drop()
-		return err
-	}
-	if err := f.commit(); err != nil {
+	to := target{output, force}
+	if err := to.write(ctx, t.Write); err != nil {
 		return err
 	}
 	o := transcriptOf(output, t, r)
@@ -183,10 +174,7 @@ func (a *app) writeTranscript(t *transcript.Transcript, output string, force boo
 
 // readTranscript reads a file; nothing in it is believed.
 func readTranscript(name string) (*transcript.Transcript, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usagef("", "there is no file %s", clean(name))
-	}
+	f, err := openWord(name)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +225,7 @@ and is what an eavesdropper has.`,
 						t.Messages[i].Place, t.Messages[i].Text = nil, ""
 					}
 				}
-				return a.writeTranscript(t, output, force)
+				return a.writeTranscript(ctx, t, output, force)
 			})
 		}),
 	}

@@ -3,11 +3,8 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,22 +39,15 @@ be longer. What the message said is taken from the transcript, if it claims that
 --old; a wrong guess holds as well and says something else.`,
 		Example: "  pawl transcript modify bob.transcript 3 \"I never said that\" -o other.transcript\n  pawl transcript modify bare.transcript 3 noon --old nine -o other.transcript",
 		Args:    words(3, 3, "a FILE, a NUMBER and a TEXT"),
-		RunE: a.run(func(_ context.Context, args []string) error {
-			if err := needOutput(output); err != nil {
-				return err
-			}
-			n, err := messageNumber("NUMBER", args[1])
-			if err != nil {
-				return err
-			}
-			t, err := readTranscript(args[0])
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			t, n, err := toChange(args, output)
 			if err != nil {
 				return err
 			}
 			if err := t.Modify(n, old, args[2]); err != nil {
 				return err
 			}
-			return a.writeTranscript(t, output, force)
+			return a.writeTranscript(ctx, t, output, force)
 		}),
 	}
 	newFileFlags(cmd, &output, &force)
@@ -78,15 +68,8 @@ chain that holds, and --place is where in the chain the message is to stand, cou
 from 0; "pawl transcript verify --json" shows both. In a group the message says so itself.`,
 		Example: "  pawl transcript remac altered.transcript 4 --like 3 --place 1 -o other.transcript\n  pawl transcript remac group.transcript 4 -o other.transcript",
 		Args:    words(2, 2, "a FILE and a NUMBER"),
-		RunE: a.run(func(_ context.Context, args []string) error {
-			if err := needOutput(output); err != nil {
-				return err
-			}
-			n, err := messageNumber("NUMBER", args[1])
-			if err != nil {
-				return err
-			}
-			t, err := readTranscript(args[0])
+		RunE: a.run(func(ctx context.Context, args []string) error {
+			t, n, err := toChange(args, output)
 			if err != nil {
 				return err
 			}
@@ -101,7 +84,7 @@ from 0; "pawl transcript verify --json" shows both. In a group the message says 
 			if err := t.Remac(n, from, place); err != nil {
 				return err
 			}
-			return a.writeTranscript(t, output, force)
+			return a.writeTranscript(ctx, t, output, force)
 		}),
 	}
 	newFileFlags(cmd, &output, &force)
@@ -162,7 +145,7 @@ forge what stands up to them, too.`,
 				if t.Kind == transcript.Group {
 					group = true
 				}
-				return a.forge(t.Parties, group, text, at, output, force)
+				return a.forge(ctx, t.Parties, group, text, at, output, force)
 			}
 			return a.with(ctx, func(api client.API) error {
 				var parties []transcript.Party
@@ -177,7 +160,7 @@ forge what stands up to them, too.`,
 					}
 					parties = append(parties, p)
 				}
-				return a.forge(parties, group, text, at, output, force)
+				return a.forge(ctx, parties, group, text, at, output, force)
 			})
 		}),
 	}
@@ -189,13 +172,23 @@ forge what stands up to them, too.`,
 	return cmd
 }
 
+// toChange reads the transcript and the number of a message in it that a command
+// names, once it is sure that the result has somewhere to go.
+func toChange(args []string, output string) (t *transcript.Transcript, n int, err error) {
+	if err := needOutput(output); err != nil {
+		return nil, 0, err
+	}
+	if n, err = messageNumber("NUMBER", args[1]); err != nil {
+		return nil, 0, err
+	}
+	t, err = readTranscript(args[0])
+	return t, n, err
+}
+
 func (a *app) readScript(name string) (string, error) {
 	in := a.env.Stdin
 	if name != "-" {
-		f, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return "", usagef("", "there is no file %s", clean(name))
-		}
+		f, err := openWord(name)
 		if err != nil {
 			return "", err
 		}
@@ -210,7 +203,7 @@ func (a *app) readScript(name string) (string, error) {
 }
 
 // forge makes the transcript of a script and writes it.
-func (a *app) forge(parties []transcript.Party, group bool, text string, at time.Time, output string, force bool) error {
+func (a *app) forge(ctx context.Context, parties []transcript.Party, group bool, text string, at time.Time, output string, force bool) error {
 	lines, err := scriptLines(parties, text, at)
 	if err != nil {
 		return err
@@ -226,7 +219,7 @@ func (a *app) forge(parties []transcript.Party, group bool, text string, at time
 	if err != nil {
 		return err
 	}
-	return a.writeTranscript(t, output, force)
+	return a.writeTranscript(ctx, t, output, force)
 }
 
 // scriptLines reads lines of the form NAME: TEXT.
