@@ -1,6 +1,9 @@
 package lab
 
-import "github.com/pawl-chat/pawl/groups"
+import (
+	"github.com/pawl-chat/pawl/groups"
+	"github.com/pawl-chat/pawl/internal/fixed"
+)
 
 // The graph of a group's keys (R-LAB-31). A chain key is named by the chain's id
 // and the index it is at, the secret of an epoch by itself.
@@ -68,12 +71,12 @@ func heldChain(c groups.Receiving) (names []name, values []key) {
 	}
 	head := c.AppendHead(nil) // an open one ends with the chain key
 	names, values = append(names, senderKeyOf(c.ID(), c.Index())), append(values, key(head[len(head)-32:]))
-	r := cursor(c.AppendSkipped(nil))
-	r.skip(1 + 8)
-	for range r.uint16() {
-		index := r.uint32()
-		r.skip(8)
-		names, values = append(names, groupKeyOf(c.ID(), index)), append(values, r.key())
+	r := fixed.Reader{Rest: c.AppendSkipped(nil)}
+	r.Take(1 + 8)
+	for range r.Uint16() {
+		index := r.Uint32()
+		r.Take(8)
+		names, values = append(names, groupKeyOf(c.ID(), index)), append(values, r.Key())
 	}
 	return names, values
 }

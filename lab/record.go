@@ -3,6 +3,7 @@ package lab
 import (
 	"encoding/binary"
 
+	"github.com/pawl-chat/pawl/internal/fixed"
 	"github.com/pawl-chat/pawl/ratchet"
 )
 
@@ -70,46 +71,46 @@ type skipped struct {
 
 // read takes the record of a state apart.
 func read(s ratchet.State) head {
-	r := cursor(s.AppendHead(nil))
-	r.skip(1)
-	h := head{generation: r.uint64(), step: r.uint64(), root: r.key(), unanswered: r.byte(), turn: r.byte()}
+	r := fixed.Reader{Rest: s.AppendHead(nil)}
+	r.Take(1)
+	h := head{generation: r.Uint64(), step: r.Uint64(), root: r.Key(), unanswered: r.Byte(), turn: r.Byte()}
 	switch h.turn {
 	case waiting:
-		h.own, h.next = r.key(), r.key()
+		h.own, h.next = r.Key(), r.Key()
 	case replying:
-		h.peer, h.next, h.previous = r.key(), r.key(), r.uint32()
+		h.peer, h.next, h.previous = r.Key(), r.Key(), r.Uint32()
 	case sending:
-		h.own, h.public, h.header, h.seed, h.chain = r.key(), r.key(), r.key(), r.key(), r.key()
-		h.number, h.previous, h.next = r.uint32(), r.uint32(), r.key()
+		h.own, h.public, h.header, h.seed, h.chain = r.Key(), r.Key(), r.Key(), r.Key(), r.Key()
+		h.number, h.previous, h.next = r.Uint32(), r.Uint32(), r.Key()
 	}
-	h.following = r.key()
-	if n := int(r.byte()); n > 0 {
-		h.open = r.key()
+	h.following = r.Key()
+	if n := int(r.Byte()); n > 0 {
+		h.open = r.Key()
 		for range n {
-			h.receiving = append(h.receiving, receiving{id: r.uint64(), header: r.key(), seed: r.key(), epoch: r.uint32(), next: r.uint32(), floor: r.uint32()})
+			h.receiving = append(h.receiving, receiving{id: r.Uint64(), header: r.Key(), seed: r.Key(), epoch: r.Uint32(), next: r.Uint32(), floor: r.Uint32()})
 		}
 	}
-	for n := int(r.byte()); n > 0; n-- {
-		h.owed = append(h.owed, r.key())
+	for n := int(r.Byte()); n > 0; n-- {
+		h.owed = append(h.owed, r.Key())
 	}
-	h.epoch = r.uint32()
-	for n := int(r.byte()); n > 0; n-- {
-		h.waiting = append(h.waiting, r.key())
+	h.epoch = r.Uint32()
+	for n := int(r.Byte()); n > 0; n-- {
+		h.waiting = append(h.waiting, r.Key())
 	}
-	h.exchange = r
+	h.exchange = r.Rest
 	h.readSkipped(s.AppendSkipped(nil))
 	return h
 }
 
 func (h *head) readSkipped(b []byte) {
-	r := cursor(b)
-	r.skip(9)
-	for n := int(r.byte()); n > 0; n-- {
-		id, count := r.uint64(), int(r.uint16())
+	r := fixed.Reader{Rest: b}
+	r.Take(9)
+	for n := int(r.Byte()); n > 0; n-- {
+		id, count := r.Uint64(), int(r.Uint16())
 		for i := range h.receiving {
 			if c := &h.receiving[i]; c.id == id {
 				for range count {
-					c.skipped = append(c.skipped, skipped{r.uint32(), r.uint64(), r.key()})
+					c.skipped = append(c.skipped, skipped{r.Uint32(), r.Uint64(), r.Key()})
 				}
 			}
 		}
@@ -173,13 +174,3 @@ func idle(epoch uint32) []byte {
 	k := passing()
 	return append(append(b, k[:]...), braidResting)
 }
-
-// cursor takes fixed-size fields off a record that the real code has written.
-type cursor []byte
-
-func (c *cursor) skip(n int)     { *c = (*c)[n:] }
-func (c *cursor) byte() byte     { b := (*c)[0]; c.skip(1); return b }
-func (c *cursor) uint16() uint16 { n := binary.BigEndian.Uint16(*c); c.skip(2); return n }
-func (c *cursor) uint32() uint32 { n := binary.BigEndian.Uint32(*c); c.skip(4); return n }
-func (c *cursor) uint64() uint64 { n := binary.BigEndian.Uint64(*c); c.skip(8); return n }
-func (c *cursor) key() key       { k := key(*c); c.skip(32); return k }

@@ -1,70 +1,25 @@
 package session_test
 
 import (
-	"context"
-	"math/rand/v2"
 	"testing"
 
+	"github.com/pawl-chat/pawl/internal/storytest"
 	"github.com/pawl-chat/pawl/lab"
-	"pgregory.net/rapid"
 )
 
-// Here the laboratory tells stories about sessions that start at once, are lost, and are answered by thieves.
-// Each run holds that what opens is what was sent, once, and that both judges
-// agree on what a thief reads (R-LAB-35).
+// Here the laboratory tells stories about sessions that start at once, are lost, and are answered by thieves (R-LAB-35).
 
-func TestLab(t *testing.T) {
-	trial := lab.NewTrial()
-	rapid.Check(t, func(t *rapid.T) {
-		choose := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "c") }
-		if _, err := trial.Run(context.Background(), lab.Story(lab.Sessions, choose, rapid.IntRange(1, 25).Draw(t, "steps"))); err != nil {
-			t.Fatal(err)
-		}
-	})
-}
+func TestLab(t *testing.T) { storytest.Check(t, lab.Sessions) }
 
-// The stories must be worth telling.
 func TestLabMeetsEverything(t *testing.T) {
-	trial := lab.NewTrial()
-	met := map[string]int{}
-	stolen, public := 0, 0
-	for seed := range uint64(60) {
-		r, err := trial.Run(t.Context(), lab.Story(lab.Sessions, rand.New(rand.NewPCG(seed, 8)).IntN, 50))
-		if err != nil {
-			t.Fatalf("story %d: %v", seed, err)
-		}
-		for why, n := range r.Refused {
-			met[why] += n
-		}
-		for _, v := range r.Verdicts {
-			stolen += len(v.Opened)
-			public += v.Public + v.Signing
-		}
-	}
-	for _, why := range []string{"session: no session opens this message", "session: there is no session with this device", "lab: the prekey is gone"} {
-		if met[why] == 0 {
-			t.Errorf("no story met %q", why)
-		}
-	}
-	if stolen == 0 || public == 0 {
-		t.Errorf("thieves read %d messages; of %d the keys were public", stolen, public)
-	}
-	t.Log(stolen, public, met)
+	storytest.Worth(t, lab.Sessions,
+		"session: no session opens this message",
+		"session: there is no session with this device",
+		"lab: the prekey is gone",
+	)
 }
 
 func FuzzLab(f *testing.F) {
-	r := rand.New(rand.NewPCG(9, 9))
-	for range 4 {
-		b := make([]byte, 200)
-		for i := range b {
-			b[i] = byte(r.Uint32())
-		}
-		f.Add(b)
-	}
-	trial := lab.NewTrial()
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, err := trial.Run(t.Context(), lab.FromBytes(lab.Sessions, b)); err != nil {
-			t.Fatal(err)
-		}
-	})
+	storytest.Seed(f)
+	storytest.Fuzz(f, lab.Sessions)
 }
