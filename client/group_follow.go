@@ -79,14 +79,7 @@ func (e *engine) followNow(ctx context.Context, l *link, id groups.ID) error {
 	if !errors.Is(err, errNoSender) {
 		return err
 	}
-	select {
-	case <-l.caught:
-	case <-l.failed:
-		return l.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if err := e.fence(ctx, l); err != nil {
+	if err := e.takeWaiting(ctx, l); err != nil {
 		return err
 	}
 	return e.followGroup(ctx, l, id)

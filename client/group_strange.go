@@ -56,34 +56,19 @@ func (w *work) forgetStrange(k peerKey) error {
 	if err != nil || g != nil && !g.Out {
 		return err
 	}
-	var candidates, chains [][]byte
-	err = w.tx.Scan(tableGroupKey, id, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+	err = deleteSome(w.tx, tableGroupKey, id, func(row vault.Row) (bool, error) {
 		c, err := decodeRecord[candidateRecord](row.Value)
-		if c.From == k.address {
-			candidates = append(candidates, row.Key)
-		}
-		return err
+		return c.From == k.address, err
 	})
 	if err != nil {
 		return err
 	}
-	err = w.tx.Scan(tableChain, id, firstOrder, lastOrder, 0, false, func(row vault.Row) error {
+	return deleteSome(w.tx, tableChain, id, func(row vault.Row) (bool, error) {
 		c, err := decodeRecord[chainRecord](row.Value)
-		if c.From == k.address {
-			chains = append(chains, row.Key)
+		if c.From != k.address {
+			return false, err
 		}
-		return err
+		delete(w.chains, groups.ChainID(row.Key))
+		return true, err
 	})
-	for _, x := range candidates {
-		if err == nil {
-			_, err = w.tx.Delete(tableGroupKey, x)
-		}
-	}
-	for _, x := range chains {
-		if err == nil {
-			_, err = w.tx.Delete(tableChain, x)
-			delete(w.chains, groups.ChainID(x))
-		}
-	}
-	return err
 }

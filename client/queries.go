@@ -50,8 +50,8 @@ func (e *engine) Sync(ctx context.Context) error {
 	return err
 }
 
-// catchUp takes what waits at the server and lets the outbox try once.
-func (e *engine) catchUp(ctx context.Context, l *link) error {
+// takeWaiting takes what waits at the server.
+func (e *engine) takeWaiting(ctx context.Context, l *link) error {
 	select {
 	case <-l.caught:
 	case <-l.failed:
@@ -59,7 +59,12 @@ func (e *engine) catchUp(ctx context.Context, l *link) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := e.fence(ctx, l); err != nil {
+	return e.fence(ctx, l)
+}
+
+// catchUp takes what waits at the server and lets the outbox try once.
+func (e *engine) catchUp(ctx context.Context, l *link) error {
+	if err := e.takeWaiting(ctx, l); err != nil {
 		return err
 	}
 	if _, err := e.repair(ctx, l); err != nil {
