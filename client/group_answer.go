@@ -42,22 +42,12 @@ func (w *work) tellGone(k peerKey, id groups.ID) error {
 	if err != nil || g == nil || g.Out {
 		return err
 	}
-	was := false
-	err = w.tx.Scan(tableGroupLog, id[:], firstOrder, lastOrder, 0, false, func(row vault.Row) error {
-		line, err := decodeRecord[logRecord](row.Value)
-		if err != nil || len(line.Change) == 0 || line.Void != "" {
-			return err
-		}
-		c, err := decodeChange(line.Change)
-		was = was || line.Author == k.address && c.Kind == groups.Leave ||
-			c.Kind == groups.Remove && slices.ContainsFunc(c.Members, func(m groups.Member) bool { return m.Address == k.address })
-		return err
-	})
-	if err != nil || !was {
-		return err
-	}
 	r, err := getAsk(w.tx, id, k)
 	if err != nil || r.Answered != 0 && !passedSince(w.e.now(), r.Answered, RepairEvery) {
+		return err
+	}
+	was, err := w.wasMember(id, k.address)
+	if err != nil || !was {
 		return err
 	}
 	r.Answered = w.e.now().UnixMilli()
@@ -65,6 +55,30 @@ func (w *work) tellGone(k peerKey, id groups.ID) error {
 		return err
 	}
 	return w.signalTo(k, groups.Signal{Group: id, Gone: &groups.Gone{}})
+}
+
+// wasMember reports whether the log, as far as it is held, says that somebody
+// left a group or was removed from it.
+func (w *work) wasMember(id groups.ID, who string) (was bool, err error) {
+	err = w.tx.Scan(tableGroupLog, id[:], firstOrder, lastOrder, 0, true, func(row vault.Row) error {
+		line, err := decodeRecord[logRecord](row.Value)
+		if err != nil || len(line.Change) == 0 || line.Void != "" {
+			return err
+		}
+		c, err := decodeChange(line.Change)
+		if err != nil {
+			return err
+		}
+		if was = line.Author == who && c.Kind == groups.Leave ||
+			c.Kind == groups.Remove && slices.ContainsFunc(c.Members, func(m groups.Member) bool { return m.Address == who }); was {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return was, err
 }
 
 // answerGroup gives a device what it has asked for: the present chain, a
